@@ -1,0 +1,1 @@
+"""The application: wiring, the Discord client, the command line."""

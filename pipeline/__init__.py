@@ -1,0 +1,1 @@
+"""Everything between a trend and a post; nothing here knows of Discord."""

@@ -1,0 +1,56 @@
+"""What each provider needs to know, as plain values; settings live in bot/settings.py only.
+
+A worker gets the one config of its own stage, pickled (SecretStr would turn into asterisks
+in JSON), and so holds no key that its stage does not use.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrendsConfig(Config):
+    """`offline` uses the bundled evergreen list only; `auto` asks the feed as well."""
+
+    mode: Literal["auto", "offline"] = "auto"
+    rss_url: str = "https://trends.google.com/trending/rss"
+    region: str = "US"
+    limit: int = 10
+
+
+class WriterConfig(Config):
+    provider: Literal["offline"] = "offline"
+    lines_min: int = 5
+    lines_max: int = 12
+    max_hashtags: int = 5
+
+
+class VoicesConfig(Config):
+    provider: Literal["offline"] = "offline"
+
+
+class ImagesConfig(Config):
+    provider: Literal["library"] = "library"
+
+
+class VideoConfig(Config):
+    fps: int = 30
+
+
+class StudioConfig(Config):
+    """One config per stage; `for_stage` is what a worker of that stage receives."""
+
+    trends: TrendsConfig = TrendsConfig()
+    script: WriterConfig = WriterConfig()
+    voices: VoicesConfig = VoicesConfig()
+    images: ImagesConfig = ImagesConfig()
+    video: VideoConfig = VideoConfig()
+    preview: VideoConfig = VideoConfig()
+
+    def for_stage(self, stage: str) -> Config:
+        config: Config = getattr(self, stage)
+        return config

@@ -1,0 +1,1 @@
+"""DreamBooth: trains the network that draws a character. Imports nothing of ours."""
