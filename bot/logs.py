@@ -1,0 +1,57 @@
+"""Logging is set up once, in the entry point. One record is one line, and no secret is in it."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TextIO
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(0x7F, 0xA0)]}
+# Line and paragraph separators, and the characters that reorder text on a terminal.
+_ESCAPES |= {
+    c: f"\\u{c:04x}" for c in [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+}
+
+
+class OneLine(logging.Formatter):
+    """Plain text or JSON; control characters are escaped and secrets masked, tracebacks too."""
+
+    def __init__(self, secrets: Iterable[str], *, structured: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        # The longest first, so that a secret which contains another one is masked whole.
+        self._secrets = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+        self._structured = structured
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = self._as_json(record) if self._structured else super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text.translate(_ESCAPES)
+
+    def _as_json(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def set_up_logging(
+    level: str,
+    secrets: Iterable[str] = (),
+    *,
+    structured: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every logger of the process to one stream (standard error)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(OneLine(secrets, structured=structured))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # These speak of every request or every tick at INFO, URLs included.
+    for noisy in ("httpx", "httpcore", "apscheduler", "discord", "aiosqlite"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -1,0 +1,204 @@
+"""Every setting, read once from the environment and `.env`; everybody else is handed values."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from pipeline.config import (
+    ImagesConfig,
+    StudioConfig,
+    TrendsConfig,
+    VideoConfig,
+    VoicesConfig,
+    WriterConfig,
+)
+from pipeline.errors import UserError
+
+Snowflake = Annotated[int, Field(gt=0, lt=2**63)]
+DISCORD_API = "https://discord.com/api/v10"
+
+
+class Settings(BaseSettings):
+    """The names are the environment's, in lower case; an empty value means unset."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    discord_token: SecretStr | None = None
+    discord_guild_id: Snowflake | None = None
+    discord_approval_channel_id: Snowflake | None = None
+    discord_approver_role_id: Snowflake | None = None
+    discord_api_url: str = DISCORD_API
+    approvals_needed: Annotated[int, Field(ge=1, le=50)] = 1
+    alert_user_id: Snowflake | None = None
+    data_dir: Path = Path("data")
+    show: str = "butcher_and_nutsy"
+
+    openai_api_key: SecretStr | None = None
+    openai_base_url: AnyHttpUrl | None = None
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: AnyHttpUrl | None = None
+    llm_model: str = ""
+    elevenlabs_api_key: SecretStr | None = None
+    elevenlabs_base_url: AnyHttpUrl | None = None
+    elevenlabs_voice_butcher: str = ""
+    elevenlabs_voice_nutsy: str = ""
+    elevenlabs_model: str = ""
+    voice_concurrency: Annotated[int, Field(ge=1, le=32)] = 4
+
+    meta_access_token: SecretStr | None = None
+    meta_app_id: str = ""
+    meta_app_secret: SecretStr | None = None
+    instagram_user_id: Annotated[str, Field(pattern=r"^\d*$")] = ""
+    instagram_graph_url: str = "https://graph.facebook.com/v26.0"
+    instagram_upload_url: str = "https://rupload.facebook.com"
+    ai_label: bool = True
+
+    trends: Literal["auto", "offline"] = "auto"
+    trends_rss_url: str = "https://trends.google.com/trending/rss"
+    trends_wikipedia_url: str = "https://wikimedia.org/api/rest_v1"
+    trends_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "US"
+    writer: Literal["auto", "openai", "anthropic", "offline"] = "auto"
+    voice: Literal["auto", "elevenlabs", "offline"] = "auto"
+    images: Literal["library", "diffusion"] = "library"
+    publisher: Literal["auto", "instagram", "folder"] = "auto"
+
+    publish_cron: str = "0 18 * * *"
+    make_cron: str = ""
+    backlog_days: Annotated[int, Field(ge=0, le=60)] = 3
+    timezone: str = "UTC"
+    insights_after: Annotated[str, Field(pattern=r"^\d+[hd](,\d+[hd])*$")] = "1h,24h,7d"
+    render_workers: Annotated[int, Field(ge=1, le=64)] = max(1, (os.cpu_count() or 2) - 1)
+    daily_budget_usd: Annotated[float, Field(ge=0)] | None = None
+    monthly_budget_usd: Annotated[float, Field(ge=0)] | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    structured_logging: bool = False
+    hf_token: SecretStr | None = None
+    max_hashtags: Annotated[int, Field(ge=1, le=30)] = 5
+    script_lines_min: Annotated[int, Field(ge=4, le=20)] = 5
+    script_lines_max: Annotated[int, Field(ge=4, le=20)] = 12
+    video_fps: Annotated[int, Field(ge=23, le=60)] = 30
+    heartbeat_url: AnyHttpUrl | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("is not a time zone; write one like Europe/Paris") from error
+        return name
+
+    @field_validator("publish_cron", "make_cron")
+    @classmethod
+    def _cron_parses(cls, text: str) -> str:
+        from bot.scheduler import Schedule  # APScheduler is slow to import
+
+        if text:
+            try:
+                Schedule(text, ZoneInfo("UTC"))
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        return text
+
+    @field_validator("discord_api_url", "instagram_graph_url", "instagram_upload_url")
+    @classmethod
+    def _https_or_loopback(cls, url: str) -> str:
+        loopback = url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:"))
+        if not (loopback or url.startswith("https://")):
+            raise ValueError("must start with https:// (plain http only to this machine)")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.script_lines_min > self.script_lines_max:
+            raise ValueError("SCRIPT_LINES_MIN is greater than SCRIPT_LINES_MAX")
+        role, guild = self.discord_approver_role_id, self.discord_guild_id
+        if role is not None and role == guild:
+            raise ValueError(
+                "DISCORD_APPROVER_ROLE_ID is @everyone; make a role for the people who approve"
+            )
+        return self
+
+    def secrets(self) -> list[str]:
+        """The values that no log line, message or file may hold."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def publisher_choice(self) -> Literal["instagram", "folder"]:
+        """`auto` is Instagram as soon as its token is set."""
+        if self.publisher != "auto":
+            return self.publisher
+        return "instagram" if self.meta_access_token else "folder"
+
+    def studio_config(self) -> StudioConfig:
+        """What each stage needs, without any key a stage does not use."""
+        refuse_what_is_missing(self)
+        video = VideoConfig(fps=self.video_fps)
+        return StudioConfig(
+            trends=TrendsConfig(
+                mode=self.trends, rss_url=self.trends_rss_url, region=self.trends_region
+            ),
+            script=WriterConfig(
+                lines_min=self.script_lines_min,
+                lines_max=self.script_lines_max,
+                max_hashtags=self.max_hashtags,
+            ),
+            voices=VoicesConfig(),
+            images=ImagesConfig(),
+            video=video,
+            preview=video,
+        )
+
+
+def refuse_what_is_missing(settings: Settings) -> None:
+    """UserError for a provider that was asked for by name and is not part of this version."""
+    asked = (("WRITER", settings.writer, "offline"), ("VOICE", settings.voice, "offline"))
+    for name, value, instead in (*asked, ("IMAGES", settings.images, "library")):
+        if value not in ("auto", instead):
+            raise UserError(
+                f"{name}={value} is not part of this version; set {name}={instead} to go on."
+            )
+
+
+def unused_keys(settings: Settings) -> list[str]:
+    """Names of keys that are set although this version has no provider for them."""
+    names = ("openai_api_key", "anthropic_api_key", "elevenlabs_api_key")
+    return [name.upper() for name in names if getattr(settings, name)]
+
+
+def load_settings(env_file: Path | None = Path(".env"), **values: object) -> Settings:
+    """Read everything; a UserError names the variable that is wrong, and never its secret."""
+    try:
+        return Settings(_env_file=env_file, **values)  # type: ignore[arg-type, call-arg]
+    except ValidationError as error:
+        raise UserError(_sentence(error)) from None
+    except (SettingsError, UnicodeDecodeError) as error:
+        raise UserError(f"{env_file} cannot be read as settings: {error}.") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if not first["loc"]:
+        return f"{message}."
+    name = str(first["loc"][0]).upper()
+    if first["type"] == "extra_forbidden":
+        return f"{name} in .env is not a setting; see .env.example for the names."
+    return f"{name}: {message[0].lower()}{message[1:]}; correct it in .env or the environment."
+
+
+def forget_environment() -> None:
+    """Take every setting out of os.environ, so that no child process inherits a secret."""
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
