@@ -1,0 +1,55 @@
+"""The contact sheet that reviewers see: one still per line, with who says what and how."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from pipeline.reel import captions, lettering
+from pipeline.reel.scene import Scene
+from pipeline.sections import SpokenLine, Voices
+from pipeline.shows import Show
+
+STILL = (270, 480)
+MARGIN, TEXT_HEIGHT, PITCH = 18, 128, 21
+HEAD_SIZE, TEXT_SIZE = 22, 20
+PAPER, PAPER_INK, FAINT = (31, 29, 43), (240, 238, 245), (162, 158, 178)
+COLOURS = 200  # a palette keeps the file small enough for a message
+
+
+def draw(scene: Scene, voices: Voices, show: Show, path: Path) -> None:
+    columns = _columns(len(scene.shots))
+    rows = -(-len(scene.shots) // columns)
+    step = (STILL[0] + MARGIN, STILL[1] + TEXT_HEIGHT + MARGIN)
+    sheet = Image.new("RGB", (columns * step[0] + MARGIN, rows * step[1] + MARGIN), PAPER)
+    for number, (shot, line) in enumerate(zip(scene.shots, voices.lines, strict=True)):
+        left = MARGIN + number % columns * step[0]
+        top = MARGIN + number // columns * step[1]
+        still = Image.fromarray(scene.paint((shot.first + shot.end) // 2))
+        sheet.paste(still.resize(STILL, Image.Resampling.LANCZOS), (left, top))
+        colour = captions.bright(show.character(line.character).colour)
+        _label(ImageDraw.Draw(sheet), line, colour, (left, top + STILL[1] + 8))
+    sheet.quantize(COLOURS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
+
+
+def _columns(count: int) -> int:
+    """The number of columns, 3 to 6, that leaves the fewest empty places."""
+    if count <= 4:
+        return count
+    return min(range(3, 7), key=lambda columns: (-count % columns, abs(columns - 4)))
+
+
+def _label(
+    pen: ImageDraw.ImageDraw, line: SpokenLine, colour: lettering.Colour, at: tuple[int, int]
+) -> None:
+    left, top = at
+    head = f"{line.index}  {lettering.drawable(line.character)}"
+    face = lettering.font(lettering.PLAIN, round(HEAD_SIZE * lettering.PLAIN_SCALE))
+    pen.text((left, top), head, font=face, fill=colour)
+    pen.text((left + face.getlength(head) + 10, top), line.emotion.value, font=face, fill=FAINT)
+    text = lettering.font(lettering.PLAIN, round(TEXT_SIZE * lettering.PLAIN_SCALE))
+    rows = lettering.wrapped(line.text, TEXT_SIZE, STILL[0], speaking=False)
+    most = (TEXT_HEIGHT - 30) // PITCH
+    if len(rows) > most:
+        rows = [*rows[: most - 1], rows[most - 1].rstrip(".,") + "…"]
+    for number, row in enumerate(rows):
+        pen.text((left, top + 28 + number * PITCH), row, font=text, fill=PAPER_INK)
