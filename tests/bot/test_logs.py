@@ -1,0 +1,53 @@
+import io
+import json
+import logging
+
+import pytest
+
+from bot.logs import set_up_logging
+
+SECRET = "token-canary-123"
+
+
+@pytest.fixture
+def stream():
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:], root.level = before
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_no_secret_reaches_a_line(stream, structured):
+    set_up_logging("INFO", [SECRET], structured=structured, stream=stream)
+    logging.getLogger("x").error("calling with %s", SECRET)
+    assert SECRET not in stream.getvalue()
+    assert "***" in stream.getvalue()
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_no_secret_reaches_a_traceback(stream, structured):
+    set_up_logging("INFO", [SECRET], structured=structured, stream=stream)
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    assert SECRET not in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+
+
+@pytest.mark.parametrize("text", ["a\r\nFAKE INFO line", "a\u2028b", "a\x1b[31mred", "a\u202eb"])
+def test_one_record_is_one_line_without_control_characters(stream, text):
+    set_up_logging("INFO", stream=stream)
+    logging.getLogger("x").warning("topic %s", text)
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "\x1b" not in stream.getvalue()
+    assert "\u202e" not in stream.getvalue()
+
+
+def test_structured_lines_are_json(stream):
+    set_up_logging("INFO", structured=True, stream=stream)
+    logging.getLogger("x").info("episode=%d", 12)
+    entry = json.loads(stream.getvalue())
+    assert entry["message"] == "episode=12"
+    assert entry["level"] == "INFO"

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from bot.settings import Settings, forget_environment, load_settings, unused_keys
+from pipeline.errors import UserError
+
+
+@pytest.fixture
+def env_file(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / ".env"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_an_empty_value_means_unset(env_file):
+    settings = load_settings(env_file("ALERT_USER_ID=\nDISCORD_TOKEN=\n"))
+    assert settings.alert_user_id is None
+    assert settings.discord_token is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("DISCORD_TOKN=abc", "DISCORD_TOKN in .env is not a setting"),
+        ("APPROVALS_NEEDED=0", "APPROVALS_NEEDED:"),
+        ("APPROVALS_NEEDED=many", "APPROVALS_NEEDED:"),
+        ("PUBLISH_CRON=every day", "PUBLISH_CRON:"),
+        ("PUBLISH_CRON=61 * * * *", "PUBLISH_CRON:"),
+        ("TIMEZONE=Paris/France", "TIMEZONE: is not a time zone"),
+        ("TRENDS_REGION=usa", "TRENDS_REGION:"),
+        ("DISCORD_API_URL=http://evil.example/api", "DISCORD_API_URL:"),
+        ("INSTAGRAM_GRAPH_URL=http://graph.facebook.com", "INSTAGRAM_GRAPH_URL:"),
+        ("DISCORD_APPROVER_ROLE_ID=7\nDISCORD_GUILD_ID=7", "DISCORD_APPROVER_ROLE_ID is @everyone"),
+        ("SCRIPT_LINES_MIN=9\nSCRIPT_LINES_MAX=8", "SCRIPT_LINES_MIN is greater"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_its_variable(env_file, line, words):
+    with pytest.raises(UserError, match=words) as raised:
+        load_settings(env_file(line))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("weekday", ["0", "7", "1-5", "sun"])
+def test_crontab_weekdays_are_accepted(env_file, weekday):
+    assert load_settings(env_file(f"PUBLISH_CRON=0 18 * * {weekday}")).publish_cron
+
+
+def test_a_wrong_secret_is_not_repeated(env_file):
+    with pytest.raises(UserError) as raised:
+        load_settings(env_file("APPROVALS_NEEDED=hunter2secret\nDISCORD_TOKEN=abcdefcanary"))
+    assert "canary" not in str(raised.value)
+    assert "hunter2secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("line", ["WRITER=openai", "VOICE=elevenlabs", "IMAGES=diffusion"])
+def test_a_provider_of_a_later_version_is_refused_with_the_way_on(env_file, line):
+    with pytest.raises(UserError, match=f"{line} is not part of this version; set"):
+        load_settings(env_file(line)).studio_config()
+
+
+def test_keys_without_a_provider_are_named(env_file):
+    settings = load_settings(env_file("OPENAI_API_KEY=abc\nELEVENLABS_API_KEY=def"))
+    assert unused_keys(settings) == ["OPENAI_API_KEY", "ELEVENLABS_API_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("text", "publisher"),
+    [
+        ("", "folder"),
+        ("META_ACCESS_TOKEN=abc", "instagram"),
+        ("META_ACCESS_TOKEN=abc\nPUBLISHER=folder", "folder"),
+    ],
+)
+def test_auto_publishes_to_instagram_once_its_token_is_set(env_file, text, publisher):
+    assert load_settings(env_file(text)).publisher_choice() == publisher
+
+
+def test_the_environment_wins_over_the_file(env_file, monkeypatch):
+    monkeypatch.setenv("SHOW", "other")
+    assert load_settings(env_file("SHOW=from_file")).show == "other"
+
+
+def test_every_setting_leaves_the_environment(monkeypatch):
+    monkeypatch.setenv("META_ACCESS_TOKEN", "canary")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    forget_environment()
+    assert load_settings(None) == Settings()
+
+
+def test_the_example_file_is_a_valid_one_and_names_every_setting():
+    example = Path(__file__).parents[2] / ".env.example"
+    load_settings(example)
+    names = {line.partition("=")[0] for line in example.read_text().splitlines() if "=" in line}
+    assert {name.upper() for name in Settings.model_fields} <= names

@@ -1,0 +1,40 @@
+"""For every test: no network beyond this machine, and no setting from the outside."""
+
+import os
+import socket
+
+import pytest
+
+from bot.settings import Settings
+
+os.environ["PYTHON_DOTENV_DISABLED"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(monkeypatch):
+    connect = socket.socket.connect
+    connect_ex = socket.socket.connect_ex
+
+    def refuse_others(sock, address):
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in (
+            "127.0.0.1",
+            "::1",
+        ):
+            raise AssertionError(f"a test tried to reach {address}")
+
+    def guarded_connect(self, address):
+        refuse_others(self, address)
+        return connect(self, address)
+
+    def guarded_connect_ex(self, address):
+        refuse_others(self, address)
+        return connect_ex(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
