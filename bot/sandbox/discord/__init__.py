@@ -1,0 +1,20 @@
+from bot.sandbox.discord.commands import NotPossible
+from bot.sandbox.discord.gateway import Intents
+from bot.sandbox.discord.interactions import Interaction
+from bot.sandbox.discord.permissions import Permission
+from bot.sandbox.discord.sandbox import DiscordSandbox
+from bot.sandbox.discord.state import Channel, Guild, Member, Message, Role, User
+
+__all__ = [
+    "Channel",
+    "DiscordSandbox",
+    "Guild",
+    "Intents",
+    "Interaction",
+    "Member",
+    "Message",
+    "NotPossible",
+    "Permission",
+    "Role",
+    "User",
+]
