@@ -1,0 +1,121 @@
+"""Speech that was made once and is kept: DATA_DIR/voices/<k[:2]>/<key>.wav and .json.
+
+The JSON is written last, so it says that the sound beside it is whole; a pair that does not
+match its hash counts as absent and is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import wave
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import AwareDatetime, ValidationError
+
+from pipeline.providers.base import Speech
+from pipeline.providers.voices.sound import Samples
+from pipeline.sections import Phoneme, Section, Sha256, Word
+
+log = logging.getLogger(__name__)
+
+
+class KeptSpeech(Section):
+    """What is known of a kept sound; `made_at` and `provider` matter for licences, too."""
+
+    provider: str
+    made_at: AwareDatetime
+    sha256: Sha256
+    sample_rate: int
+    chars_billed: int
+    words: tuple[Word, ...]
+    phonemes: tuple[Phoneme, ...]
+
+
+class SpeechStore:
+    """Keeps speech by the key of its provider; several processes may share one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Speech | None:
+        path = self._path(key)
+        if not path.exists():
+            return None
+        try:
+            kept = KeptSpeech.model_validate_json(path.read_bytes())
+            sound = path.with_suffix(".wav").read_bytes()
+        except (OSError, ValidationError):
+            kept, sound = None, b""
+        if kept is None or hashlib.sha256(sound).hexdigest() != kept.sha256:
+            log.warning("kept speech is damaged and is made again: key=%s", key)
+            return None
+        return Speech(
+            samples=read_wav(sound),
+            sample_rate=kept.sample_rate,
+            words=kept.words,
+            phonemes=kept.phonemes,
+            chars_billed=kept.chars_billed,
+        )
+
+    def put(self, key: str, speech: Speech, provider: str) -> Speech:
+        """Keep the speech and give it back as it will be read (16 bits)."""
+        sound = wav_bytes(speech.samples, speech.sample_rate)
+        kept = KeptSpeech(
+            provider=provider,
+            made_at=datetime.now(UTC),
+            sha256=hashlib.sha256(sound).hexdigest(),
+            sample_rate=speech.sample_rate,
+            chars_billed=speech.chars_billed,
+            words=speech.words,
+            phonemes=speech.phonemes,
+        )
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path.with_suffix(".wav"), sound)
+        write_whole(path, kept.model_dump_json().encode())
+        return Speech(
+            samples=read_wav(sound),
+            sample_rate=speech.sample_rate,
+            words=speech.words,
+            phonemes=speech.phonemes,
+            chars_billed=speech.chars_billed,
+        )
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write aside, to the disk, then rename: readers see the old file or the new one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def wav_bytes(samples: Samples, rate: int) -> bytes:
+    """A 16-bit mono WAV file."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def read_wav(data: bytes) -> Samples:
+    """The samples of a file that `wav_bytes` made."""
+    with wave.open(io.BytesIO(data)) as file:
+        frames = file.readframes(file.getnframes())
+    return np.frombuffer(frames, "<i2").astype(np.float32) / np.float32(32767)
