@@ -1,0 +1,33 @@
+from bot.sandbox.instagram.faults import (
+    FAILED_AFTER,
+    HTML,
+    Drop,
+    Expired,
+    Fault,
+    ForeignUpload,
+    Late,
+    Lost,
+    Reply,
+    Truncated,
+    refusal,
+)
+from bot.sandbox.instagram.records import Container, Post, Request
+from bot.sandbox.instagram.sandbox import InstagramSandbox
+
+__all__ = [
+    "FAILED_AFTER",
+    "HTML",
+    "Container",
+    "Drop",
+    "Expired",
+    "Fault",
+    "ForeignUpload",
+    "InstagramSandbox",
+    "Late",
+    "Lost",
+    "Post",
+    "Reply",
+    "Request",
+    "Truncated",
+    "refusal",
+]

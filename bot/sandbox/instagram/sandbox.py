@@ -1,0 +1,353 @@
+"""A loopback Instagram: the Graph API's publishing calls and the upload host, with faults.
+
+It refuses what the real ones refuse, with the same codes, and keeps what it was given, so a
+bot can be killed and started again against it. Two ports, as there are two hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from bot.sandbox.instagram.faults import (
+    Drop,
+    Expired,
+    Fault,
+    ForeignUpload,
+    Late,
+    Lost,
+    Reply,
+    Truncated,
+)
+from bot.sandbox.instagram.records import Container, Post, Request
+from bot.sandbox.instagram.rules import (
+    CONTAINER_FIELDS,
+    CREATE_PARAMETERS,
+    MEDIA_FIELDS,
+    GraphError,
+    fields,
+    format_fault,
+    media,
+    upload_header,
+    upload_refused,
+)
+
+VERSION = "v26.0"
+LIFETIME = timedelta(hours=24)
+Handler = Callable[[web.Request, dict[str, str]], Awaitable[dict[str, Any]]]
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class InstagramSandbox:
+    """`async with InstagramSandbox(token, user_id) as ig`; faults are switched on by `fail()`."""
+
+    def __init__(
+        self,
+        token: str,
+        user_id: str = "17841400000000000",
+        *,
+        processing_s: float = 0,
+        quota_total: int = 50,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.token, self.user_id = token, user_id
+        self.processing_s, self.quota_total = processing_s, quota_total
+        self.posts: list[Post] = []
+        self.containers: dict[str, Container] = {}
+        self.requests: list[Request] = []
+        self.refused_repeats = 0
+        self.listing_delay_s = 0.0
+        self._now = now
+        self._ids = count(17900000000000001)
+        self._faults: dict[str, list[Fault]] = {}
+        self._runners: list[web.AppRunner] = []
+        self.graph_url = self.upload_url = ""
+
+    async def __aenter__(self) -> Self:
+        self.graph_url = f"{await self._serve(self._graph_app())}/{VERSION}"
+        self.upload_url = await self._serve(self._upload_app())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+
+    def fail(self, call: str, *faults: Fault) -> None:
+        """The next requests of this kind meet these faults, one each."""
+        self._faults.setdefault(call, []).extend(faults)
+
+    def called(self, call: str) -> int:
+        return sum(request.call == call for request in self.requests)
+
+    async def _serve(self, app: web.Application) -> str:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    def _graph_app(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 20)
+        user = f"/{VERSION}/{self.user_id}"
+        app.add_routes(
+            [
+                web.post(f"{user}/media", self._call("create", self._create)),
+                web.get(f"{user}/media", self._call("look_up", self._list)),
+                web.post(f"{user}/media_publish", self._call("publish", self._publish)),
+                web.get(f"{user}/content_publishing_limit", self._call("quota", self._quota)),
+                web.get(f"/{VERSION}/{{id}}", self._object),
+            ]
+        )
+        return app
+
+    def _upload_app(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 30)
+        path = f"/ig-api-upload/{VERSION}/{{id}}"
+        app.add_routes([web.post(path, self._call("upload", self._upload))])
+        return app
+
+    async def _object(self, request: web.Request) -> web.StreamResponse:
+        known = request.match_info["id"] in {post.id for post in self.posts}
+        if known:
+            return await self._call("permalink", self._permalink)(request)
+        return await self._call("status", self._status)(request)
+
+    def _call(self, name: str, handler: Handler) -> Answer:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            parameters = await _parameters(request) if name != "upload" else {}
+            self.requests.append(Request(name, request.method, str(request.rel_url), parameters))
+            faults = self._faults.get(name)
+            fault = faults.pop(0) if faults else None
+            try:
+                return await self._answer(name, handler, request, parameters, fault)
+            except GraphError as error:
+                return _json_text(error.body, error.status)
+
+        return answer
+
+    async def _answer(
+        self,
+        name: str,
+        handler: Handler,
+        request: web.Request,
+        parameters: dict[str, str],
+        fault: Fault | None,
+    ) -> web.StreamResponse:
+        match fault:
+            case Drop(after=False):
+                return _hang_up(request)
+            case Reply(after=False):
+                return _reply(fault)
+            case Truncated():
+                await self._receive_part(request, fault.keep_bytes)
+                return _hang_up(request)
+            case Lost() | Expired():
+                self._spoil(request, parameters, fault)
+            case _:
+                pass
+        result = await handler(request, self._authorised(name, request, parameters))
+        match fault:
+            case Drop():
+                return _hang_up(request)
+            case Reply():
+                return _reply(fault)
+            case Late():
+                await asyncio.sleep(fault.seconds)
+            case ForeignUpload():
+                result["uri"] = fault.uri
+            case _:
+                pass
+        return _json_text(json.dumps(result), 200)
+
+    def _authorised(
+        self, call: str, request: web.Request, parameters: dict[str, str]
+    ) -> dict[str, str]:
+        """The parameters without the token; code 190 without the right one."""
+        scheme = "OAuth" if call == "upload" else "Bearer"
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        token = parameters.get("access_token", given if kind == scheme else "")
+        if token != self.token:
+            raise GraphError("Invalid OAuth access token.", 190, status=401)
+        return {name: value for name, value in parameters.items() if name != "access_token"}
+
+    def _spoil(self, request: web.Request, parameters: dict[str, str], fault: Fault) -> None:
+        asked = request.match_info.get("id") or parameters.get("creation_id", "")
+        if container := self.containers.get(asked):
+            container.lost = container.lost or isinstance(fault, Lost)
+            container.expired = container.expired or isinstance(fault, Expired)
+
+    def _find(self, container_id: str) -> Container:
+        container = self.containers.get(container_id)
+        if container is None or container.lost:
+            raise GraphError(
+                f"Unsupported request. Object with ID '{container_id}' does not exist, cannot be "
+                "loaded due to missing permissions, or does not support this operation.",
+                100,
+                33,
+            )
+        return container
+
+    def status_of(self, container: Container) -> str:
+        if container.media_id:
+            return "PUBLISHED"
+        if container.expired or self._now() - container.created_at >= LIFETIME:
+            return "EXPIRED"
+        if container.error:
+            return "ERROR"
+        done = container.uploaded_at and self._now() - container.uploaded_at
+        return (
+            "FINISHED" if done and done >= timedelta(seconds=self.processing_s) else "IN_PROGRESS"
+        )
+
+    async def _create(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        unknown = sorted(set(parameters) - CREATE_PARAMETERS)
+        if unknown:
+            raise GraphError(f"Unexpected parameter {unknown[0]}", 100)
+        if parameters.get("media_type") != "REELS":
+            raise GraphError("Only photo or video can be accepted as media type.", 9004, 2207052)
+        if parameters.get("upload_type") != "resumable":
+            raise GraphError("The parameter video_url is required", 100)
+        container = Container(
+            id=str(next(self._ids)),
+            caption=caption(parameters.get("caption", "")),
+            is_ai_generated=flag(parameters, "is_ai_generated"),
+            thumb_offset_ms=whole(parameters, "thumb_offset"),
+            created_at=self._now(),
+        )
+        self.containers[container.id] = container
+        return {
+            "id": container.id,
+            "uri": f"{self.upload_url}/ig-api-upload/{VERSION}/{container.id}",
+        }
+
+    async def _upload(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        container = self._find(request.match_info["id"])
+        size = upload_header(request, "file_size")
+        offset = upload_header(request, "offset")
+        if self.status_of(container) != "IN_PROGRESS" or offset != len(container.data):
+            raise upload_refused("OffsetInvalidError", f"expected offset {len(container.data)}")
+        try:
+            async for chunk in request.content.iter_any():
+                container.data.extend(chunk)
+        except (ConnectionError, web.HTTPException) as error:
+            raise upload_refused("PartialRequestError", "the connection broke") from error
+        if len(container.data) != size:
+            raise upload_refused("PartialRequestError", f"{len(container.data)} of {size} bytes")
+        container.uploaded_at = self._now()
+        container.error = format_fault(bytes(container.data))
+        return {"success": True, "message": "Upload successful."}
+
+    async def _receive_part(self, request: web.Request, keep_bytes: int) -> None:
+        container = self._find(request.match_info["id"])
+        wanted = len(container.data) + keep_bytes
+        while len(container.data) < wanted and (chunk := await request.content.readany()):
+            container.data.extend(chunk[: wanted - len(container.data)])
+
+    async def _status(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        container = self._find(request.match_info["id"])
+        status = self.status_of(container)
+        facts = {
+            "id": container.id,
+            "status_code": status,
+            "status": container.error if status == "ERROR" else status.title(),
+            "video_status": {
+                "uploading_phase": {
+                    "status": "complete" if container.uploaded_at else "in_progress",
+                    "bytes_transferred": len(container.data),
+                }
+            },
+        }
+        return fields(facts, parameters, CONTAINER_FIELDS)
+
+    async def _publish(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        container = self._find(parameters.get("creation_id", ""))
+        status = self.status_of(container)
+        if status == "EXPIRED":
+            raise GraphError("The media container has expired.", -2, 2207020)
+        if container.media_id:
+            self.refused_repeats += 1
+        if status != "FINISHED":
+            raise GraphError("Media ID is not available", 9007, 2207027)
+        if self._used_today() >= self.quota_total:
+            raise GraphError("Application request limit reached", 9, 2207042, status=403)
+        container.media_id = str(next(self._ids))
+        self.posts.append(
+            Post(
+                id=container.media_id,
+                permalink=f"https://www.instagram.com/reel/S{container.media_id}/",
+                sha256=hashlib.sha256(container.data).hexdigest(),
+                caption=container.caption,
+                is_ai_generated=container.is_ai_generated,
+                thumb_offset_ms=container.thumb_offset_ms,
+                timestamp=self._now(),
+                container_id=container.id,
+            )
+        )
+        return {"id": container.media_id}
+
+    async def _list(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        newest_first = [
+            post
+            for post in reversed(self.posts)
+            if (self._now() - post.timestamp).total_seconds() >= self.listing_delay_s
+        ]
+        limit, start = int(parameters.get("limit", "25")), int(parameters.get("after", "0"))
+        page = newest_first[start : start + limit]
+        paging = {"cursors": {"after": str(start + limit)}} if page else {}
+        rest = {name: parameters[name] for name in ("fields",) if name in parameters}
+        return {"data": [fields(media(p), rest, MEDIA_FIELDS) for p in page], "paging": paging}
+
+    async def _permalink(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        post = next(post for post in self.posts if post.id == request.match_info["id"])
+        return fields(media(post), parameters, MEDIA_FIELDS)
+
+    async def _quota(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        config = {"quota_total": self.quota_total, "quota_duration": 86400}
+        facts = {"quota_usage": self._used_today(), "config": config}
+        return {"data": [fields(facts, parameters, set(facts), always=())]}
+
+    def _used_today(self) -> int:
+        return sum(self._now() - post.timestamp < LIFETIME for post in self.posts)
+
+
+def _hang_up(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _reply(fault: Reply) -> web.Response:
+    return web.Response(
+        status=fault.status,
+        text=fault.body,
+        content_type=fault.content_type,
+        headers=dict(fault.headers),
+    )
+
+
+def _json_text(body: str, status: int) -> web.Response:
+    return web.Response(status=status, text=body, content_type="application/json")
+
+
+async def _parameters(request: web.Request) -> dict[str, str]:
+    """Query, form and JSON parameters alike, as the Graph API takes them."""
+    body: dict[str, Any] = {}
+    if request.content_type == "application/json":
+        body = await request.json()
+    elif request.can_read_body:
+        body = dict(await request.post())
+    return {**request.query, **{name: str(value) for name, value in body.items()}}
