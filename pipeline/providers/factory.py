@@ -1,9 +1,11 @@
-"""Name -> provider; a provider's module is imported only when it is asked for."""
+"""Name -> provider; each is imported when it is asked for, so a worker loads only its own."""
 
 from __future__ import annotations
 
-from pipeline.config import TrendsConfig, WriterConfig
-from pipeline.providers.base import TrendSource, Writer
+from typing import assert_never
+
+from pipeline.config import ImagesConfig, TrendsConfig, VoicesConfig, WriterConfig
+from pipeline.providers.base import Pictures, TrendSource, Voice, Writer
 
 
 def writer(config: WriterConfig) -> Writer:
@@ -16,6 +18,8 @@ def writer(config: WriterConfig) -> Writer:
                 lines_max=config.lines_max,
                 max_hashtags=config.max_hashtags,
             )
+        case _:
+            assert_never(config.provider)
 
 
 def trend_sources(config: TrendsConfig) -> list[TrendSource]:
@@ -36,5 +40,15 @@ def voice(config: VoicesConfig) -> Voice:
             from pipeline.providers.voices.offline import offline_voice
 
             return offline_voice()
+        case _:
+            assert_never(config.provider)
+
+
+def pictures(config: ImagesConfig) -> Pictures:
+    match config.provider:
+        case "library":
+            from pipeline.providers.images.library import LibraryPictures
+
+            return LibraryPictures()
         case _:
             assert_never(config.provider)
