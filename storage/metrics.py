@@ -1,0 +1,85 @@
+"""One row per revision: how long each stage took and what it cost."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage.database import Database
+from storage.records import GenerationMetrics, from_row, to_text
+
+_COLUMNS = {
+    "trends": "seconds_trends",
+    "script": "seconds_script",
+    "voices": "seconds_audio",
+    "images": "seconds_images",
+    "video": "seconds_video",
+}
+
+
+@dataclass(frozen=True)
+class Spent:
+    cost_usd: float = 0.0
+    chars_tts: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+NOTHING = Spent()
+
+
+class Metrics:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def record(
+        self,
+        episode_id: int,
+        revision: int,
+        *,
+        stage: str,
+        seconds: float,
+        now: datetime,
+        peak_rss_mb: float | None = None,
+        spent: Spent = NOTHING,
+        result: str = "succeeded",
+    ) -> None:
+        """Add a stage to the row; a stage without a column of its own counts in the total.
+
+        `result` is `succeeded`, `failed` or `cancelled`.
+        """
+        key = (episode_id, revision)
+        async with self._db.transaction():
+            await self._db.execute(
+                "INSERT INTO generation_metrics (episode, revision, timestamp, result)"
+                " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (*key, to_text(now), result),
+            )
+            await self._db.execute(
+                "UPDATE generation_metrics SET timestamp = ?, result = ?,"
+                " seconds_total = coalesce(seconds_total, 0) + ?, cost_usd = cost_usd + ?,"
+                " peak_rss_mb = nullif(max(coalesce(peak_rss_mb, 0), ?), 0),"
+                " chars_tts = chars_tts + ?, tokens_in = tokens_in + ?,"
+                " tokens_out = tokens_out + ? WHERE episode = ? AND revision = ?",
+                (
+                    *(to_text(now), result, seconds, spent.cost_usd, peak_rss_mb or 0),
+                    *(spent.chars_tts, spent.tokens_in, spent.tokens_out, *key),
+                ),
+            )
+            if column := _COLUMNS.get(stage):
+                await self._db.execute(
+                    f"UPDATE generation_metrics SET {column} = coalesce({column}, 0) + ?"
+                    " WHERE episode = ? AND revision = ?",
+                    (seconds, *key),
+                )
+
+    async def get(self, episode_id: int, revision: int) -> GenerationMetrics | None:
+        row = await self._db.fetch_one(
+            "SELECT * FROM generation_metrics WHERE episode = ? AND revision = ?",
+            (episode_id, revision),
+        )
+        return None if row is None else from_row(GenerationMetrics, row)
+
+    async def newest(self, limit: int) -> list[GenerationMetrics]:
+        rows = await self._db.fetch_all(
+            "SELECT * FROM generation_metrics ORDER BY timestamp DESC LIMIT ?", (limit,)
+        )
+        return [from_row(GenerationMetrics, row) for row in rows]
