@@ -76,6 +76,8 @@ class Show(_Strict):
     caption_template: str = "{caption}\n\n{title} No. {episode}\n{hashtags}"
     hashtags: tuple[Annotated[str, Field(pattern=r"^\w{1,60}$")], ...] = ()
     blocked_words: tuple[str, ...] = ()
+    unspoken_words: tuple[str, ...] = ()
+    """Words no voice may say, e.g. a name that is heard as another word; captions may have them."""
     folder: Path = Field(exclude=True)
 
     @model_validator(mode="after")

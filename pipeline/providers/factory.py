@@ -1,11 +1,24 @@
 """Name -> provider; each is imported when it is asked for, so a worker loads only its own."""
 
-from __future__ import annotations
-
 from typing import assert_never
 
 from pipeline.config import ImagesConfig, TrendsConfig, VoicesConfig, WriterConfig
 from pipeline.providers.base import Pictures, TrendSource, Voice, Writer
+
+
+def trend_sources(config: TrendsConfig) -> list[TrendSource]:
+    """In the order they are asked; the evergreen list comes last and fills the gaps."""
+    from pipeline.providers.trends.offline import EvergreenTrends
+
+    match config.mode:
+        case "offline":
+            return [EvergreenTrends()]
+        case "auto":
+            from pipeline.providers.trends.google import GoogleTrends
+
+            return [GoogleTrends(url=config.rss_url, region=config.region), EvergreenTrends()]
+        case _:
+            assert_never(config.mode)
 
 
 def writer(config: WriterConfig) -> Writer:
@@ -20,17 +33,6 @@ def writer(config: WriterConfig) -> Writer:
             )
         case _:
             assert_never(config.provider)
-
-
-def trend_sources(config: TrendsConfig) -> list[TrendSource]:
-    """In the order they are asked; the evergreen list comes last and fills the gaps."""
-    from pipeline.providers.trends.offline import EvergreenTrends
-
-    if config.mode == "offline":
-        return [EvergreenTrends()]
-    from pipeline.providers.trends.google import GoogleTrends
-
-    return [GoogleTrends(url=config.rss_url, region=config.region), EvergreenTrends()]
 
 
 def voice(config: VoicesConfig) -> Voice:
