@@ -1,23 +1,20 @@
-"""Slash commands: what Discord accepts in a sync, and what its clients let people send."""
+"""Slash commands: what Discord accepts in a sync, and what is synced."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox.discord import payloads
-from bot.sandbox.discord.cdn import Cdn
-from bot.sandbox.discord.errors import ApiError, Form, Json
-from bot.sandbox.discord.state import Attachment, Channel, Member, Role
+from aiohttp import web
+
+from bot.sandbox.discord import compose
+from bot.sandbox.discord.access import Route
+from bot.sandbox.discord.errors import Form, Json, refusal
+from bot.sandbox.discord.world import World
 
 _NAME = re.compile(r"^[-_\w]{1,32}$")
 SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE = 1, 2, 3, 4, 5, 6, 7, 8
 NUMBER, ATTACHMENT = 10, 11
 _MOST_CHARACTERS = 8000
 Path = tuple[str | int, ...]
-
-
-class NotPossible(Exception):
-    """A person's client does not offer this: no such command, button, option or permission."""
 
 
 def check_commands(commands: list[Json]) -> None:
@@ -90,126 +87,63 @@ def _characters(item: Json) -> int:
     return own + values + sum(_characters(each) for each in item.get("options") or [])
 
 
-@dataclass(frozen=True)
-class Invocation:
-    """A command found by its full name, and the subcommand names below it."""
+class Commands:
+    """The commands that the bot has synced, by guild, and None for the global ones."""
 
-    command: Json
-    path: tuple[Json, ...]
-    options: list[Json]
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._synced: dict[int | None, list[Json]] = {}
 
-    def data(self, options: list[Json], resolved: Json) -> Json:
-        for step in reversed(self.path):
-            options = [{"name": step["name"], "type": step["type"], "options": options}]
-        found: Json = {key: self.command[key] for key in ("id", "name", "type")}
-        if "guild_id" in self.command:
-            found["guild_id"] = self.command["guild_id"]
-        return found | {"options": options} | ({"resolved": resolved} if resolved else {})
+    def routes(self) -> list[Route]:
+        application = "/applications/{application_id}"
+        return [
+            ("PUT", application + "/commands", self._overwrite),
+            ("GET", application + "/commands", self._list),
+            ("PUT", application + "/guilds/{guild_id}/commands", self._overwrite),
+            ("GET", application + "/guilds/{guild_id}/commands", self._list),
+        ]
 
+    @property
+    def is_synced(self) -> bool:
+        return any(self._synced.values())
 
-def find_command(commands: list[Json], full_name: str) -> Invocation:
-    first, *rest = full_name.split()
-    command = next((each for each in commands if each["name"] == first and each["type"] == 1), None)
-    if command is None:
-        names = ", ".join(f"/{each['name']}" for each in commands) or "none"
-        raise NotPossible(f"There is no command /{first}; synced are: {names}.")
-    step, path = command, []
-    for name in rest:
-        below = [each for each in step["options"] if each["type"] in (SUBCOMMAND, GROUP)]
-        named = [each for each in below if each["name"] == name]
-        if not named:
-            raise NotPossible(f"/{full_name}: there is no subcommand {name!r}.")
-        step = named[0]
-        path.append(step)
-    options: list[Json] = step.get("options") or []
-    if any(each["type"] in (SUBCOMMAND, GROUP) for each in options):
-        raise NotPossible(f"/{full_name} is a group; name one of its subcommands.")
-    return Invocation(command, tuple(path), options)
+    def of(self, guild_id: int) -> list[Json]:
+        """The guild's commands, then the global ones that they do not hide."""
+        own = self._synced.get(guild_id, [])
+        names = {each["name"] for each in own}
+        return own + [each for each in self._synced.get(None, []) if each["name"] not in names]
 
+    async def _overwrite(self, request: web.Request) -> list[Json]:
+        guild_id = self._scope(request)
+        body = (await compose.read_body(request)).json
+        check_commands(body)
+        self._synced[guild_id] = [self._registered(each, guild_id) for each in body]
+        self._world.changes.notify()
+        return self._synced[guild_id]
 
-def fill_options(
-    invocation: Invocation, values: dict[str, Any], *, cdn: Cdn, channel: Channel
-) -> tuple[list[Json], Json]:
-    """The options as the client sends them, and the `resolved` records they point to."""
-    known = {option["name"]: option for option in invocation.options}
-    if unknown := values.keys() - known.keys():
-        raise NotPossible(f"No such option: {', '.join(sorted(unknown))}; there are {list(known)}.")
-    filled: list[Json] = []
-    resolved: Json = {}
-    for name, option in known.items():
-        if name not in values:
-            if option.get("required"):
-                raise NotPossible(f"The option {name!r} is required.")
-            continue
-        value = values[name]
-        if option["type"] == ATTACHMENT:
-            value = cdn.store(channel.id, *value)
-        _check_value(option, value)
-        if isinstance(value, Attachment | Member | Role | Channel):
-            _resolve(value, resolved, cdn)
-            value = str(value.id)
-        filled.append({"name": name, "type": option["type"], "value": value})
-    return filled, resolved
+    async def _list(self, request: web.Request) -> list[Json]:
+        return self._synced.get(self._scope(request), [])
 
+    def _scope(self, request: web.Request) -> int | None:
+        if request.match_info["application_id"] != str(self._world.bot.id):
+            raise refusal(10002)
+        if "guild_id" not in request.match_info:
+            return None
+        guild_id = compose.snowflake(request.match_info["guild_id"])
+        if guild_id not in self._world.guilds:
+            raise refusal(50001)
+        return guild_id
 
-_PYTHON_TYPES: dict[int, tuple[type, ...]] = {
-    STRING: (str,),
-    INTEGER: (int,),
-    BOOLEAN: (bool,),
-    USER: (Member,),
-    CHANNEL: (Channel,),
-    ROLE: (Role,),
-    NUMBER: (int, float),
-    ATTACHMENT: (Attachment,),
-}
-
-
-def _check_value(option: Json, value: Any) -> None:
-    name = option["name"]
-    fits = isinstance(value, _PYTHON_TYPES[option["type"]])
-    if not fits or (isinstance(value, bool) and option["type"] != BOOLEAN):
-        raise NotPossible(f"The option {name!r} does not take {value!r}.")
-    choices = [choice["value"] for choice in option.get("choices") or []]
-    if choices and value not in choices:
-        raise NotPossible(f"The option {name!r} offers {choices}, not {value!r}.")
-    size = len(value) if isinstance(value, str) else value
-    limits = ("min_length", "max_length") if isinstance(value, str) else ("min_value", "max_value")
-    least, most = option.get(limits[0]), option.get(limits[1])
-    if (least is not None and size < least) or (most is not None and size > most):
-        raise NotPossible(f"The option {name!r} must be between {least} and {most}.")
-
-
-def _resolve(value: Attachment | Member | Role | Channel, resolved: Json, cdn: Cdn) -> None:
-    key = str(value.id)
-    if isinstance(value, Attachment):
-        resolved.setdefault("attachments", {})[key] = payloads.attachment(value, cdn.url)
-    elif isinstance(value, Member):
-        resolved.setdefault("users", {})[key] = payloads.user(value.user)
-        member = payloads.member(value, with_user=False) | {"permissions": "0"}
-        resolved.setdefault("members", {})[key] = member
-    elif isinstance(value, Role):
-        resolved.setdefault("roles", {})[key] = payloads.role(value)
-    else:
-        channel = payloads.channel(value) | {"permissions": "0"}
-        resolved.setdefault("channels", {})[key] = channel
-
-
-def register(commands: Any, *, application_id: int, guild_id: int | None, fresh_id: Any) -> Any:
-    """Checks a bulk overwrite and returns the commands with the fields that Discord adds."""
-    if not isinstance(commands, list):
-        raise ApiError(400, 50035, "Invalid Form Body", errors={"_errors": []})
-    check_commands(commands)
-    added: Json = {"application_id": str(application_id), "default_member_permissions": None}
-    if guild_id is not None:
-        added["guild_id"] = str(guild_id)
-    return [
-        {"type": 1, "description": "", "options": [], **each, **added}
-        | {"default_member_permissions": _permissions(each), "id": str(fresh_id())}
-        | {"version": str(fresh_id())}
-        for each in commands
-    ]
-
-
-def _permissions(command: Json) -> str | None:
-    value = command.get("default_member_permissions")
-    return None if value is None else str(value)
+    def _registered(self, command: Json, guild_id: int | None) -> Json:
+        permissions = command.get("default_member_permissions")
+        return {
+            "type": 1,
+            "description": "",
+            "options": [],
+            **command,
+            "id": str(self._world.clock.snowflake()),
+            "version": str(self._world.clock.snowflake()),
+            "application_id": str(self._world.bot.id),
+            "default_member_permissions": None if permissions is None else str(permissions),
+            **({} if guild_id is None else {"guild_id": str(guild_id)}),
+        }

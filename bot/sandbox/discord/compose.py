@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_request import FileField
 
-from bot.sandbox.discord.errors import ApiError, Form, Json, refusal
+from bot.sandbox.discord.errors import Form, Json, malformed, refusal
 from bot.sandbox.discord.permissions import Permission, permissions_in
 from bot.sandbox.discord.state import COMPONENTS_V2, Channel, Member, Message, Pings, User
 
@@ -186,5 +186,5 @@ def _may_ping_all(member: Member, channel: Channel) -> bool:
 
 def snowflake(text: str) -> int:
     if not text.isdecimal():
-        raise ApiError(400, 50035, "Invalid Form Body", errors={"snowflake": {"value": text}})
+        raise malformed("id", f"{text!r} is not a snowflake.")
     return int(text)

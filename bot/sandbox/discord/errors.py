@@ -5,6 +5,7 @@ from typing import Any
 Json = dict[str, Any]
 
 _REFUSALS = {
+    10002: (404, "Unknown Application"),
     10003: (404, "Unknown Channel"),
     10004: (404, "Unknown Guild"),
     10007: (404, "Unknown Member"),
@@ -39,6 +40,11 @@ class ApiError(Exception):
 def refusal(code: int) -> ApiError:
     status, message = _REFUSALS[code]
     return ApiError(status, code, message)
+
+
+def malformed(path: str, message: str) -> ApiError:
+    problem = {path: {"_errors": [{"code": "BASE_TYPE_BAD_VALUE", "message": message}]}}
+    return ApiError(400, 50035, "Invalid Form Body", errors=problem)
 
 
 class Form:

@@ -185,6 +185,7 @@ class Gateway:
         elif intents & PRIVILEGED & ~self._granted:
             connection.close(4014)
         else:
+            self._forget_expired()
             session = Session(Intents(intents))
             self._sessions[session.id] = session
             session.attach(connection)
@@ -207,6 +208,11 @@ class Gateway:
 
     def _is_expired(self, session: Session) -> bool:
         return session.lost_s is not None and self._clock.now_s() - session.lost_s > RESUME_WINDOW_S
+
+    def _forget_expired(self) -> None:
+        for session in list(self._sessions.values()):
+            if self._is_expired(session):
+                self._end(session)
 
     def _lose(self, connection: Connection, code: int | None) -> None:
         session = connection.session

@@ -1,23 +1,31 @@
 """Interactions: what a person started, the bot's answer within 3 seconds, and what follows it."""
 
-import secrets
-from dataclasses import dataclass, field
-from typing import Any
-
 from aiohttp import web
 
-from bot.sandbox.discord import commands, compose, payloads
-from bot.sandbox.discord.changes import Changes
-from bot.sandbox.discord.errors import ApiError, Form, Json, refusal
+from bot.sandbox.discord import compose, payloads
+from bot.sandbox.discord.access import Route
+from bot.sandbox.discord.commands import check_choices
+from bot.sandbox.discord.errors import Form, Json, malformed, refusal
+from bot.sandbox.discord.interaction import (
+    ANSWER_WITHIN_S,
+    AUTOCOMPLETE,
+    CHOICES,
+    COMMAND,
+    COMPONENT,
+    DEFER_REPLY,
+    DEFER_UPDATE,
+    MODAL,
+    MODAL_SUBMIT,
+    REPLY,
+    UPDATE,
+    Interaction,
+)
+from bot.sandbox.discord.messages import Messages
 from bot.sandbox.discord.permissions import permissions_in
-from bot.sandbox.discord.rest import Rest, Route
 from bot.sandbox.discord.state import EPHEMERAL, LOADING, Channel, Member, Message
 from bot.sandbox.discord.world import World
 
-ANSWER_WITHIN_S = 3.0
 TOKEN_LIFETIME_S = 900.0
-COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
-REPLY, DEFER_REPLY, DEFER_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9
 
 _ALLOWED_CALLBACKS = {
     COMMAND: {REPLY, DEFER_REPLY, MODAL},
@@ -27,110 +35,21 @@ _ALLOWED_CALLBACKS = {
 }
 
 
-@dataclass(eq=False)
-class Interaction:
-    """One use of a command, component or modal, seen from the person who started it."""
-
-    id: int
-    kind: int
-    member: Member
-    channel: Channel
-    data: Json
-    created_s: float
-    changes: Changes = field(repr=False)
-    origin: Message | None = None
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
-    callback: int | None = None
-    response: Message | None = None
-    followups: list[Message] = field(default_factory=list)
-    choices: list[Json] = field(default_factory=list)
-    modal: Json | None = None
-
-    @property
-    def is_deferred(self) -> bool:
-        return self.callback in (DEFER_REPLY, DEFER_UPDATE)
-
-    @property
-    def is_ephemeral(self) -> bool:
-        return self.response is not None and self.response.is_ephemeral
-
-    @property
-    def messages(self) -> list[Message]:
-        """The response and its followups, as far as they are filled and still there."""
-        answers = [self.response] if self.response and self.response is not self.origin else []
-        sent = answers + self.followups
-        return [each for each in sent if not each.is_loading and not each.is_deleted]
-
-    async def answered(self, timeout_s: float = ANSWER_WITHIN_S) -> "Interaction":
-        """Waits for the callback; without one Discord says "the application did not respond"."""
-        what = "an answer to the interaction"
-        await self.changes.until(lambda: self.callback is not None, timeout_s, what)
-        return self
-
-    async def replied(self, timeout_s: float = 10.0) -> Message:
-        """Waits until there is something to read: the reply, or what fills a deferred one."""
-        what = "a reply to the interaction"
-        return (await self.changes.until(lambda: self.messages, timeout_s, what))[0]
-
-
 class Interactions:
-    def __init__(self, world: World, rest: Rest) -> None:
+    def __init__(self, world: World, messages: Messages) -> None:
         self._world = world
-        self._rest = rest
+        self._messages = messages
         self._started: dict[int, Interaction] = {}
-        # by guild, None for the global ones
-        self._commands: dict[int | None, list[Json]] = {}
 
     def routes(self) -> list[Route]:
-        application = "/applications/{application_id}"
         webhook = "/webhooks/{application_id}/{token}"
         return [
-            ("PUT", application + "/commands", self._sync),
-            ("GET", application + "/commands", self._synced),
-            ("PUT", application + "/guilds/{guild_id}/commands", self._sync),
-            ("GET", application + "/guilds/{guild_id}/commands", self._synced),
             ("POST", "/interactions/{interaction_id}/{token}/callback", self._callback),
             ("POST", webhook, self._follow_up),
             ("GET", webhook + "/messages/{message_id}", self._get),
             ("PATCH", webhook + "/messages/{message_id}", self._edit),
             ("DELETE", webhook + "/messages/{message_id}", self._delete),
         ]
-
-    # Commands
-
-    @property
-    def is_synced(self) -> bool:
-        return any(self._commands.values())
-
-    def commands(self, guild_id: int) -> list[Json]:
-        """The guild's commands, then the global ones that they do not hide."""
-        own = self._commands.get(guild_id, [])
-        names = {each["name"] for each in own}
-        return own + [each for each in self._commands.get(None, []) if each["name"] not in names]
-
-    async def _sync(self, request: web.Request) -> list[Json]:
-        guild_id = self._scope(request)
-        self._commands[guild_id] = commands.register(
-            (await compose.read_body(request)).json,
-            application_id=self._world.bot.id,
-            guild_id=guild_id,
-            fresh_id=self._world.clock.snowflake,
-        )
-        self._world.changes.notify()
-        return self._commands[guild_id]
-
-    async def _synced(self, request: web.Request) -> list[Json]:
-        return self._commands.get(self._scope(request), [])
-
-    def _scope(self, request: web.Request) -> int | None:
-        if int(request.match_info["application_id"]) != self._world.bot.id:
-            raise ApiError(404, 10002, "Unknown Application")
-        guild_id = request.match_info.get("guild_id")
-        if guild_id is None:
-            return None
-        if int(guild_id) not in self._world.guilds:
-            raise refusal(50001)
-        return int(guild_id)
 
     # Starting one
 
@@ -186,17 +105,16 @@ class Interactions:
         interaction = self._open(request)
         body = await compose.read_body(request)
         kind, data = body.json.get("type"), body.json.get("data") or {}
-        if kind not in _ALLOWED_CALLBACKS[interaction.kind]:
-            form = Form()
-            form.require(False, ("type",), f"Type {kind} does not answer this interaction.")
-            form.finish()
+        is_update_of_nothing = kind in (UPDATE, DEFER_UPDATE) and interaction.origin is None
+        if kind not in _ALLOWED_CALLBACKS[interaction.kind] or is_update_of_nothing:
+            raise malformed("type", f"Type {kind} does not answer this interaction.")
         self._answer(interaction, kind, compose.Body(data, body.uploads))
         interaction.callback = kind
         self._world.changes.notify()
         return self._receipt(interaction) if request.query.get("with_response") == "1" else None
 
     def _open(self, request: web.Request) -> Interaction:
-        interaction = self._started.get(int(request.match_info["interaction_id"]))
+        interaction = self._started.get(compose.snowflake(request.match_info["interaction_id"]))
         if interaction is None or interaction.token != request.match_info["token"]:
             raise refusal(10062)
         if interaction.callback is not None:
@@ -214,10 +132,10 @@ class Interactions:
         elif kind in (UPDATE, DEFER_UPDATE):
             interaction.response = interaction.origin
             if kind == UPDATE and interaction.origin is not None:
-                self._rest.change_message(interaction.origin, body)
+                self._messages.change(interaction.origin, body)
         elif kind == CHOICES:
             form = Form()
-            commands.check_choices(form, body.json.get("choices"), ("choices",))
+            check_choices(form, body.json.get("choices"), ("choices",))
             form.finish()
             interaction.choices = body.json["choices"]
         else:
@@ -265,7 +183,7 @@ class Interactions:
 
     def _fill(self, message: Message, body: compose.Body) -> None:
         # Whether a deferred message is ephemeral was settled when it was deferred.
-        self._rest.change_message(message, body, flags=message.flags & ~LOADING)
+        self._messages.change(message, body, flags=message.flags & ~LOADING)
 
     def _answered(self, request: web.Request) -> Interaction:
         token = request.match_info["token"]
@@ -291,7 +209,7 @@ class Interactions:
         return message
 
     def _post(self, interaction: Interaction, body: compose.Body) -> Message:
-        message = self._rest.compose_message(body, interaction.channel)
+        message = self._messages.prepare(body, interaction.channel)
         message.interaction = self._metadata(interaction)
         return self._world.add_message(message)
 
@@ -322,14 +240,3 @@ class Interactions:
 
     def _age_s(self, interaction: Interaction) -> float:
         return self._world.clock.now_s() - interaction.created_s
-
-
-def modal_values(modal: Json) -> list[Json]:
-    """The inputs of a modal, from rows (1) and labels (18) alike."""
-    found: list[Json] = []
-    for row in modal["components"]:
-        inputs: list[Any] = row.get("components") or [row.get("component")]
-        found += [
-            each | {"label": each.get("label") or row.get("label")} for each in inputs if each
-        ]
-    return found

@@ -4,18 +4,30 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from bot.sandbox.discord import compose, interactions
-from bot.sandbox.discord.commands import NotPossible, fill_options, find_command
+from bot.sandbox.discord import compose
+from bot.sandbox.discord.client import (
+    Invocation,
+    NotPossible,
+    fill_modal,
+    fill_options,
+    find_command,
+    press,
+)
 from bot.sandbox.discord.errors import ApiError, Json
 from bot.sandbox.discord.gateway import Intents
-from bot.sandbox.discord.interactions import Interaction
+from bot.sandbox.discord.interaction import (
+    AUTOCOMPLETE,
+    COMMAND,
+    COMPONENT,
+    MODAL_SUBMIT,
+    Interaction,
+)
 from bot.sandbox.discord.permissions import DEFAULT, NONE, Permission, demand, permissions_in
 from bot.sandbox.discord.server import API, Request, Server
 from bot.sandbox.discord.state import Channel, Guild, Member, Message, Reaction, Role, User
 from bot.sandbox.discord.world import World
 
 T = TypeVar("T")
-_BUTTON, _FILE_UPLOAD = 2, 19
 
 
 class DiscordSandbox:
@@ -73,7 +85,7 @@ class DiscordSandbox:
 
     @property
     def commands(self) -> list[Json]:
-        return self._server.interactions.commands(self.guild.id)
+        return self._server.commands.of(self.guild.id)
 
     def advance(self, seconds: float) -> None:
         """Makes everything older: interactions, messages, attachment addresses, lost sessions."""
@@ -199,8 +211,7 @@ class DiscordSandbox:
         is_new = not message.reactions.get(emoji.replace("\ufe0f", ""))
         needed = Permission.READ_MESSAGE_HISTORY | (Permission.ADD_REACTIONS if is_new else NONE)
         self._may(member, message.channel, needed)
-        if message.is_deleted or message.is_ephemeral:
-            raise NotPossible("There is no such message to react to.")
+        self._may_see(member, message)
         self._world.add_reaction(message, member.user, emoji, burst=burst)
 
     def unreact(self, member: Member, message: Message, emoji: str, *, burst: bool = False) -> None:
@@ -244,7 +255,7 @@ class DiscordSandbox:
             invocation, dict(options or {}), cdn=self._world.cdn, channel=channel
         )
         data = invocation.data(filled, resolved)
-        return self._server.interactions.start(interactions.COMMAND, member, channel, data)
+        return self._server.interactions.start(COMMAND, member, channel, data)
 
     def autocomplete(
         self,
@@ -253,21 +264,25 @@ class DiscordSandbox:
         option: str,
         value: str,
         *,
+        options: Mapping[str, Any] | None = None,
         channel: Channel | None = None,
     ) -> Interaction:
-        """What the client asks while `value` is being typed; `choices` holds the answer."""
+        """What the client asks while `value` is being typed, after `options`; `choices` answers."""
         channel = channel or self.general
         invocation = self._find_command(member, command, channel)
         found = next((each for each in invocation.options if each["name"] == option), None)
         if found is None or not found.get("autocomplete"):
             raise NotPossible(f"/{command} has no option {option!r} with autocomplete.")
         typed = {"name": option, "type": found["type"], "value": value, "focused": True}
-        data = invocation.data([typed], {})
-        return self._server.interactions.start(interactions.AUTOCOMPLETE, member, channel, data)
+        filled, resolved = fill_options(
+            invocation, dict(options or {}), cdn=self._world.cdn, channel=channel, is_typing=True
+        )
+        data = invocation.data([*filled, typed], resolved)
+        return self._server.interactions.start(AUTOCOMPLETE, member, channel, data)
 
-    def _find_command(self, member: Member, command: str, channel: Channel) -> Any:
+    def _find_command(self, member: Member, command: str, channel: Channel) -> Invocation:
         self._may(member, channel, Permission.USE_APPLICATION_COMMANDS)
-        invocation = find_command(self._server.interactions.commands(member.guild.id), command)
+        invocation = find_command(self._server.commands.of(member.guild.id), command)
         needed = Permission(int(invocation.command["default_member_permissions"] or 0))
         if needed & ~permissions_in(member, channel):
             raise NotPossible(f"/{command} is hidden from {member.name}.")
@@ -277,59 +292,20 @@ class DiscordSandbox:
         self, member: Member, message: Message, what: str, *, values: Iterable[str] = ()
     ) -> Interaction:
         """Clicks the button with this label or custom_id, or picks values of this select."""
-        self._may(member, message.channel, NONE)
-        items = [item for row in message.components for item in row.get("components", [])]
-        item = next((i for i in items if what in (i.get("label"), i.get("custom_id"))), None)
-        if item is None or item.get("disabled") or item.get("url"):
-            raise NotPossible(f"The message has no {what!r} to click on.")
-        data = {"custom_id": item["custom_id"], "component_type": item["type"]}
-        if item["type"] != _BUTTON:
-            data["values"] = _picked(item, list(values))
-        return self._server.interactions.start(
-            interactions.COMPONENT, member, message.channel, data, message
-        )
+        self._may_see(member, message)
+        data = press(message, what, list(values))
+        return self._server.interactions.start(COMPONENT, member, message.channel, data, message)
 
     def submit_modal(self, opened_by: Interaction, values: Mapping[str, Any]) -> Interaction:
         """Fills the modal that answered an interaction; keys are labels or custom_ids, values
         are texts, lists for selects, and {filename: bytes} for uploads."""
         if opened_by.modal is None:
             raise NotPossible("No modal was opened.")
-        resolved: Json = {}
-        components = []
-        left = dict(values)
-        for item in interactions.modal_values(opened_by.modal):
-            key = item["custom_id"] if item["custom_id"] in left else item["label"]
-            components.append(self._fill_input(item, left.pop(key, None), opened_by, resolved))
-        if left:
-            raise NotPossible(f"The modal has no input {', '.join(left)}.")
-        data = {"custom_id": opened_by.modal["custom_id"], "components": components}
+        channel = opened_by.channel
+        data = fill_modal(opened_by.modal, dict(values), cdn=self._world.cdn, channel=channel)
         return self._server.interactions.start(
-            interactions.MODAL_SUBMIT,
-            opened_by.member,
-            opened_by.channel,
-            data | ({"resolved": resolved} if resolved else {}),
-            opened_by.origin,
+            MODAL_SUBMIT, opened_by.member, channel, data, opened_by.origin
         )
-
-    def _fill_input(self, item: Json, value: Any, opened_by: Interaction, resolved: Json) -> Json:
-        filled: Json = {"type": item["type"], "custom_id": item["custom_id"]}
-        if item.get("required", True) and not value:
-            raise NotPossible(f"The modal's input {item['label'] or item['custom_id']!r} is empty.")
-        if item["type"] == _FILE_UPLOAD:
-            stored = [
-                self._world.cdn.store(opened_by.channel.id, name, data)
-                for name, data in (value or {}).items()
-            ]
-            filled["values"] = [str(each.id) for each in stored]
-            from bot.sandbox.discord import payloads
-
-            shown = {str(a.id): payloads.attachment(a, self._world.cdn.url) for a in stored}
-            resolved.setdefault("attachments", {}).update(shown)
-        elif isinstance(value, list):
-            filled["values"] = _picked(item, value)
-        else:
-            filled["value"] = _typed(item, value or "")
-        return {"type": 18, "component": filled}
 
     # Waiting
 
@@ -338,8 +314,8 @@ class DiscordSandbox:
         await self.wait_until(lambda: self.gateway.live_sessions, timeout_s, "the bot's login")
 
     async def wait_commands_synced(self, timeout_s: float = 10.0) -> None:
-        synced = self._server.interactions
-        await self.wait_until(lambda: synced.is_synced, timeout_s, "a sync of commands")
+        commands = self._server.commands
+        await self.wait_until(lambda: commands.is_synced, timeout_s, "a sync of commands")
 
     async def wait_for_message(
         self, predicate: Callable[[Message], bool], timeout_s: float = 10.0
@@ -365,17 +341,9 @@ class DiscordSandbox:
         except ApiError as error:
             raise NotPossible(f"{member.name} in #{channel.name}: {error}") from None
 
-
-def _picked(item: Json, values: list[str]) -> list[str]:
-    offered = [option["value"] for option in item.get("options", [])]
-    if offered and not set(values) <= set(offered):
-        raise NotPossible(f"The select offers {offered}, not {values}.")
-    if not item.get("min_values", 1) <= len(values) <= item.get("max_values", 1):
-        raise NotPossible(f"The select does not take {len(values)} values.")
-    return values
-
-
-def _typed(item: Json, value: str) -> str:
-    if not item.get("min_length", 0) <= len(value) <= item.get("max_length", 4000):
-        raise NotPossible(f"The modal's input {item['custom_id']!r} does not take this length.")
-    return value
+    def _may_see(self, member: Member, message: Message) -> None:
+        self._may(member, message.channel, Permission.VIEW_CHANNEL)
+        invoker = message.interaction and message.interaction["user"]["id"]
+        is_hidden = message.is_ephemeral and invoker != str(member.id)
+        if message.is_deleted or is_hidden:
+            raise NotPossible(f"{member.name} sees no such message.")

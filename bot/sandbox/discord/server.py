@@ -7,12 +7,16 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.sandbox.discord.access import Access
+from bot.sandbox.discord.commands import Commands
 from bot.sandbox.discord.compose import MAX_REQUEST_BYTES
+from bot.sandbox.discord.directory import Directory
 from bot.sandbox.discord.errors import ApiError, refusal
 from bot.sandbox.discord.faults import Faults
 from bot.sandbox.discord.interactions import Interactions
+from bot.sandbox.discord.messages import Messages
+from bot.sandbox.discord.reactions import Reactions
 from bot.sandbox.discord.responses import json_response
-from bot.sandbox.discord.rest import Rest
 from bot.sandbox.discord.world import World
 
 API = "/api/v10"
@@ -62,12 +66,22 @@ class Server:
         self.requests: list[Request] = []
         self.faults = Faults()
         self.rate_limits = RateLimits()
-        rest = Rest(world)
-        self.interactions = Interactions(world, rest)
+        access = Access(world)
+        messages = Messages(world, access)
+        self.commands = Commands(world)
+        self.interactions = Interactions(world, messages)
+        parts = (
+            Directory(world, access),
+            messages,
+            Reactions(world, access),
+            self.commands,
+            self.interactions,
+        )
         self._world = world
         self._app = web.Application(middlewares=[self._middleware], client_max_size=0)
-        for method, path, handler in rest.routes() + self.interactions.routes():
-            self._app.router.add_route(method, API + path, _respond(handler))
+        for part in parts:
+            for method, path, handler in part.routes():
+                self._app.router.add_route(method, API + path, _respond(handler))
         self._app.router.add_get("/gateway", world.gateway.serve)
         self._app.router.add_get(
             "/attachments/{channel_id}/{attachment_id}/{name}", world.cdn.serve
