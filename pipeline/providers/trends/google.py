@@ -59,7 +59,7 @@ class GoogleTrends:
 
     def fetch(self, limit: int) -> list[TrendItem]:
         """Raises ProviderError; `retryable` says whether it may work later."""
-        root = _parse(_Download(self._url, self._region, self._limits).bytes())
+        root = _parse(_Download(self._url, self._region, self._limits).result())
         items: dict[str, TrendItem] = {}
         for element in root.iter("item"):
             item = self._item(element)
@@ -118,7 +118,7 @@ class _Download:
         timeout = httpx.Timeout(limits.read_s)
         self._client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
 
-    def bytes(self) -> bytes:
+    def result(self) -> bytes:
         thread = threading.Thread(target=self._work, name="trends-download", daemon=True)
         thread.start()
         thread.join(self._limits.total_s)

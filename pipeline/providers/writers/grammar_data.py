@@ -44,6 +44,8 @@ class Sketch(_Data):
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     pattern: str
     families: tuple[str, ...] = ()
+    not_families: tuple[str, ...] = ()
+    """E.g. nobody is cooked or reviewed who is a person."""
     needs: tuple[str, ...] = ()
     """Slots that only some topics give, e.g. `a` and `b` of "a vs b"."""
     ask: Phrasings
@@ -62,8 +64,9 @@ class Grammar(_Data):
     sketches: tuple[Sketch, ...]
     families: dict[str, Family]
     hooks: dict[str, Phrasings]
-    asks: Phrasings
     banks: dict[str, Phrasings]
+    words: dict[str, frozenset[str]]
+    """Lists for reading a topic: `small` words, `acronyms`, `first_names`."""
     sha256: str
     """Of the files, so that a script says which grammar wrote it."""
 
@@ -71,21 +74,21 @@ class Grammar(_Data):
 @cache
 def load_grammar() -> Grammar:
     """Read the bundled grammar; it never changes while a process lives."""
-    names = (*SKETCH_FILES, "families", "captions", "defaults")
+    names = (*SKETCH_FILES, "families", "captions", "defaults", "words")
     raw = {name: (FOLDER / f"{name}.yaml").read_bytes() for name in names}
-    data = {name: yaml.load(text, Loader=_loader()) for name, text in raw.items()}  # noqa: S506
+    data = {name: yaml.load(text, Loader=_loader()) for name, text in raw.items()}
     return Grammar(
         sketches=tuple(
             Sketch.model_validate(sketch) for name in SKETCH_FILES for sketch in data[name]
         ),
         families=data["families"],
         hooks=data["captions"]["hooks"],
-        asks=data["captions"]["asks"],
         banks=data["defaults"],
+        words={name: frozenset(text.split(", ")) for name, text in data["words"].items()},
         sha256=hashlib.sha256(b"\0".join(raw.values())).hexdigest(),
     )
 
 
-def _loader() -> type[yaml.SafeLoader]:
+def _loader() -> type[yaml.SafeLoader | yaml.CSafeLoader]:
     # libyaml's loader is ten times faster, and as safe; not every wheel of PyYAML has it.
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -64,6 +64,7 @@ class OfflineWriter:
             for sketch in self._grammar.sketches
             if sketch.id not in resting
             and (not sketch.families or family in sketch.families)
+            and family not in sketch.not_families
             and all(need in slots for need in sketch.needs)
             and self._lines_min <= len(sketch.beats) <= self._lines_max
         ]
@@ -80,7 +81,7 @@ class OfflineWriter:
         earlier = [grams(text) for text in memory.texts]
         for sketch in sketches:
             for attempt in range(DRAFTS_PER_SKETCH):
-                rng = random.Random(_seed(brief, sketch.id, attempt))  # noqa: S311
+                rng = random.Random(_seed(brief, sketch.id, attempt))
                 slots = slots_for(show, family, topic_slots, self._grammar, rng)
                 script = self._render(brief, show, family, sketch, slots, rng)
                 shared = greatest_overlap(dialogue(script), earlier)
@@ -128,8 +129,7 @@ class OfflineWriter:
 
     def _caption(self, family: str, sketch: Sketch, slots: Slots, rng: random.Random) -> str:
         hooks = self._grammar.hooks["any"] + self._grammar.hooks.get(family, ())
-        asks = sketch.ask + self._grammar.asks[:1]
-        return f"{slots.fill(rng.choice(hooks))} {slots.fill(rng.choice(asks))}"
+        return f"{slots.fill(rng.choice(hooks))} {slots.fill(rng.choice(sketch.ask))}"
 
     def _hashtags(self, brief: Brief, show: Show, family: str) -> tuple[str, ...]:
         """The show's first, then the topic's and the family's, none twice."""

@@ -7,16 +7,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from pipeline.errors import UserError
-from pipeline.providers.writers.grammar_data import Family
+from pipeline.providers.writers.grammar_data import Family, load_grammar
 
 LONGEST_TOPIC = 60  # a line has 140 characters, and the topic is half a line at most
-SMALL_WORDS = frozenset(
-    "a an and at by de del der die das du en for from in is la le of on or the to vs with".split()
-)
-ACRONYMS = frozenset(
-    "ai aec afl bbc bmw cnn dc dvd eu fbi fc fifa gpu hbo iba imdb ios ipl ipo irs lgbt mlb nba nbl nfl nhl nrl "
-    "odi pc pdf psl rtx stm suv tv ufc uefa uk us usa usb vip wnba wsl wwe ukraine".split()
-) - {"ukraine"}
 
 _MARKUP = re.compile(r"[*_~`|<>{}\[\]\\^#=]")
 _VERSUS = re.compile(r"^(.{2,28}?) (?:vs?\.?|versus|against) (.{2,28})$", re.IGNORECASE)
@@ -25,7 +18,8 @@ _OUTAGE = re.compile(
     re.IGNORECASE,
 )
 _TITLE = re.compile(
-    r"^(.{3,36}?) (?:season \d+|series \d+|episode \d+|trailer|movie|film|finale|ending explained|cast)\b.*$",
+    r"^(.{3,36}?) (?:season \d+|series \d+|episode \d+|trailer|movie|film|finale|cast"
+    r"|ending explained)\b.*$",
     re.IGNORECASE,
 )
 
@@ -102,12 +96,14 @@ def _best_family(text: str, families: Mapping[str, Family]) -> str:
 
 def _is_person(topic: str) -> bool:
     words = topic.casefold().split()
-    return 2 <= len(words) <= 3 and words[0] in FIRST_NAMES
+    return 2 <= len(words) <= 3 and words[0] in load_grammar().words["first_names"]
 
 
 def _folded_words(text: str) -> list[str]:
+    """Words without accents and without a plural s."""
     bare = unicodedata.normalize("NFKD", text.casefold())
-    return re.findall(r"[^\W_]+", "".join(c for c in bare if not unicodedata.combining(c)))
+    words = re.findall(r"[^\W_]+", "".join(c for c in bare if not unicodedata.combining(c)))
+    return [word.removesuffix("s") if len(word) > 3 else word for word in words]
 
 
 def _plain(char: str) -> str:
@@ -123,45 +119,21 @@ def _with_capitals(text: str) -> str:
 
 
 def _capital(word: str, *, first: bool) -> str:
-    has_digit = any(char.isdigit() for char in word)
-    # A short word without a vowel ("hfcl", "nbems" aside) or with a digit ("f1") is spelled out.
-    if word in ACRONYMS or (
-        len(word) <= 5 and (has_digit or not re.search("[aeiouyäöüéèê]", word))
-    ):
-        return (
-            word
-            if word == "vs" or word[:1].isdigit() and len(word) > 2 and not first
-            else word.upper()
-        )
-    if word in SMALL_WORDS and not first:
+    known = load_grammar().words
+    if word in known["small"] and not first:
         return word
+    if word in known["acronyms"] or _is_spelled_out(word):
+        return word.upper()
     return word[:1].upper() + word[1:]
+
+
+def _is_spelled_out(word: str) -> bool:
+    """Short and without a vowel ("hfcl"), or a letter with a digit ("f1", "5g")."""
+    if any(char.isdigit() for char in word):
+        return len(word) <= 3 and not word.isdigit()
+    return len(word) <= 4 and not re.search("[aeiouyäöüéèê]", word)
 
 
 def _short(topic: str) -> str:
     text = "".join(char for char in topic if char.isprintable())
     return f"“{text[:40]}…”" if len(text) > 40 else f"“{text}”"
-
-
-FIRST_NAMES = frozenset(
-    """adam adele alan alex alexander alice alicia amanda amy ana andre andrea andrew andy angela
-    angelina anna anne anthony ariana arnold ashley barbara ben benjamin beth bill billie billy blake bob
-    brad brandon brian britney bruce bruno bryan calvin cameron camila cardi carlos caroline cate celine
-    chad charles charlie charlize chloe chris christian christina christopher claire clint cristiano cynthia
-    dakota dan daniel dave david dean demi denzel diana diego dolly donna doja drew dua dwayne ed eddie edward
-    elizabeth ella elle ellen elliot elon elton emily emma eric erik eva eve ewan fabrizio felix florence
-    francis frank fred gabriel gal gary george gerard gigi gordon grace greta gwen hailey hannah harrison
-    harry heidi helen henry hugh hugo iggy isabella isla jack jackie jacob jake james jamie jan jane janet
-    jason jean jeff jenna jennifer jenny jeremy jess jessica jim jimmy joan joe joel john johnny jon jonathan
-    jordan jose joseph josh juan jude judy julia julian julie justin karen karl kate katherine kathy katie
-    katy kawhi keanu keira kelly ken kendall kendrick kevin khloe kim kirsten kris kristen kurt kyle kylie lady
-    lana laura lebron lee leo leonardo lewis liam lily linda lindsay lionel lisa liz lola louis lucy luis luka
-    luke lupita madison marco margot maria marie mario mark martin mary mason matt matthew max megan mel melissa
-    michael michelle mick miley milly millie mike monica morgan naomi natalie nathan neil nick nicki nicolas nicole
-    nina noah novak olivia oprah oscar owen pamela paris patrick paul pedro penelope peter phil phoebe pierre
-    queen rafael ralph ray rebecca reese rene ricky rita rob robert robin roger roman rosa ross ruby russell ryan
-    sabrina sam samantha samuel sandra sara sarah scarlett scott sean selena serena shakira shane sharon shawn
-    sienna simon sofia sophie stephen steve steven steffi stella susan sydney taylor ted teresa theo thomas tiger
-    tim timothee tina tobey toby tom tommy tony travis tyler usain uma vera victor victoria vin vince viola wayne
-    will william willow yuki zac zach zayn zendaya zoe""".split()
-)
