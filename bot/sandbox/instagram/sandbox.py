@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from bot.sandbox.instagram import rules
 from bot.sandbox.instagram.faults import (
     Drop,
     Expired,
@@ -28,17 +29,7 @@ from bot.sandbox.instagram.faults import (
     Truncated,
 )
 from bot.sandbox.instagram.records import Container, Post, Request
-from bot.sandbox.instagram.rules import (
-    CONTAINER_FIELDS,
-    CREATE_PARAMETERS,
-    MEDIA_FIELDS,
-    GraphError,
-    fields,
-    format_fault,
-    media,
-    upload_header,
-    upload_refused,
-)
+from bot.sandbox.instagram.rules import GraphError
 
 VERSION = "v26.0"
 LIFETIME = timedelta(hours=24)
@@ -214,7 +205,7 @@ class InstagramSandbox:
         )
 
     async def _create(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
-        unknown = sorted(set(parameters) - CREATE_PARAMETERS)
+        unknown = sorted(set(parameters) - rules.CREATE_PARAMETERS)
         if unknown:
             raise GraphError(f"Unexpected parameter {unknown[0]}", 100)
         if parameters.get("media_type") != "REELS":
@@ -223,9 +214,9 @@ class InstagramSandbox:
             raise GraphError("The parameter video_url is required", 100)
         container = Container(
             id=str(next(self._ids)),
-            caption=caption(parameters.get("caption", "")),
-            is_ai_generated=flag(parameters, "is_ai_generated"),
-            thumb_offset_ms=whole(parameters, "thumb_offset"),
+            caption=rules.caption(parameters.get("caption", "")),
+            is_ai_generated=rules.flag(parameters, "is_ai_generated"),
+            thumb_offset_ms=rules.whole(parameters, "thumb_offset"),
             created_at=self._now(),
         )
         self.containers[container.id] = container
@@ -236,19 +227,23 @@ class InstagramSandbox:
 
     async def _upload(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
         container = self._find(request.match_info["id"])
-        size = upload_header(request, "file_size")
-        offset = upload_header(request, "offset")
+        size = rules.upload_header(request, "file_size")
+        offset = rules.upload_header(request, "offset")
         if self.status_of(container) != "IN_PROGRESS" or offset != len(container.data):
-            raise upload_refused("OffsetInvalidError", f"expected offset {len(container.data)}")
+            raise rules.upload_refused(
+                "OffsetInvalidError", f"expected offset {len(container.data)}"
+            )
         try:
             async for chunk in request.content.iter_any():
                 container.data.extend(chunk)
         except (ConnectionError, web.HTTPException) as error:
-            raise upload_refused("PartialRequestError", "the connection broke") from error
+            raise rules.upload_refused("PartialRequestError", "the connection broke") from error
         if len(container.data) != size:
-            raise upload_refused("PartialRequestError", f"{len(container.data)} of {size} bytes")
+            raise rules.upload_refused(
+                "PartialRequestError", f"{len(container.data)} of {size} bytes"
+            )
         container.uploaded_at = self._now()
-        container.error = format_fault(bytes(container.data))
+        container.error = rules.format_fault(bytes(container.data))
         return {"success": True, "message": "Upload successful."}
 
     async def _receive_part(self, request: web.Request, keep_bytes: int) -> None:
@@ -271,7 +266,7 @@ class InstagramSandbox:
                 }
             },
         }
-        return fields(facts, parameters, CONTAINER_FIELDS)
+        return rules.fields(facts, parameters, rules.CONTAINER_FIELDS)
 
     async def _publish(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
         container = self._find(parameters.get("creation_id", ""))
@@ -309,16 +304,19 @@ class InstagramSandbox:
         page = newest_first[start : start + limit]
         paging = {"cursors": {"after": str(start + limit)}} if page else {}
         rest = {name: parameters[name] for name in ("fields",) if name in parameters}
-        return {"data": [fields(media(p), rest, MEDIA_FIELDS) for p in page], "paging": paging}
+        return {
+            "data": [rules.fields(rules.media(p), rest, rules.MEDIA_FIELDS) for p in page],
+            "paging": paging,
+        }
 
     async def _permalink(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
         post = next(post for post in self.posts if post.id == request.match_info["id"])
-        return fields(media(post), parameters, MEDIA_FIELDS)
+        return rules.fields(rules.media(post), parameters, rules.MEDIA_FIELDS)
 
     async def _quota(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
         config = {"quota_total": self.quota_total, "quota_duration": 86400}
         facts = {"quota_usage": self._used_today(), "config": config}
-        return {"data": [fields(facts, parameters, set(facts), always=())]}
+        return {"data": [rules.fields(facts, parameters, set(facts), always=())]}
 
     def _used_today(self) -> int:
         return sum(self._now() - post.timestamp < LIFETIME for post in self.posts)
