@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PIL import ImageColor
 
@@ -19,7 +20,8 @@ SAFE_RIGHT, SAFE_BOTTOM = WIDTH - SAFE_LEFT, HEIGHT - math.ceil(HEIGHT * 0.35)
 
 WORDS_PER_ROW, WORDS_PER_CARD = 3, 5
 LETTERS_PER_CARD = 26
-MIDDLE = 488  # the height of their middle: below the title, above every face
+SHORT_ROW = 11  # letters that fill a row at the largest size
+MIDDLE = 496  # the height of their middle: below the title, above every face
 BOX = (SAFE_RIGHT - SAFE_LEFT, 300)
 SIZES = range(124, 59, -4)
 POP = (0.86, 1.04)  # sizes of a new card in its first frames
@@ -71,13 +73,13 @@ def _even(sentence: list[Word]) -> list[list[Word]]:
     count = max(math.ceil(len(sentence) / WORDS_PER_CARD), math.ceil(letters / LETTERS_PER_CARD))
     count = min(count, len(sentence))
     edges = [round(number * len(sentence) / count) for number in range(count + 1)]
-    return [sentence[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [sentence[a:b] for a, b in pairwise(edges)]
 
 
 def rows(words: Sequence[str]) -> list[list[int]]:
     """Number the words into one row, or two of about equal length."""
     numbers = list(range(len(words)))
-    if len(words) == 1 or (len(words) == 2 and sum(map(len, words)) <= 9):
+    if len(words) == 1 or (len(words) <= WORDS_PER_ROW and len(" ".join(words)) <= SHORT_ROW):
         return [numbers]
     cuts = [
         cut for cut in numbers[1:] if cut <= WORDS_PER_ROW and len(words) - cut <= WORDS_PER_ROW

@@ -20,15 +20,16 @@ from pipeline.reel.captions import Card
 from pipeline.reel.lettering import INK, Style
 from pipeline.reel.sprites import HEIGHT, WIDTH, Frame, Sprite, cut_out, grown, lay
 
-SPEAKER_BOX = (980, 1080)
-SPEAKER_FEET, LISTENER_FEET = 1712, 1520
-SPEAKER_ASIDE, LISTENER_ASIDE = 70, 330  # pixels from the middle, to the character's own side
-LISTENER_SIZE, LISTENER_LIGHT = 0.5, 0.62
+SPEAKER_BOX = (980, 1050)
+SPEAKER_FEET, LISTENER_FEET = 1742, 1540
+SPEAKER_ASIDE, LISTENER_ASIDE = 86, 352  # pixels from the middle, to the character's own side
+LISTENER_SIZE = 0.52
+LISTENER_LIGHT = (0.74, 0.76, 0.86)  # as if in the shade: darker, and less warm
 BACKDROP_SIZE = 1.08  # room for the camera to pan
 ENTRANCE = 8  # frames
 BOUNCE_STEPS = 8
 STRETCH, SQUEEZE = 0.05, 0.022  # of height and width at the loudest
-TITLE_TOP = 276
+TITLE_TOP = 272
 TITLE_COLOUR = (255, 214, 64)
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP")  # parsers of other formats stay unused
 
@@ -147,10 +148,11 @@ def fitted(path: Path, box: tuple[int, int]) -> Image.Image:
             f"The picture {path.name} is missing or broken. Choose the images again."
         ) from error
     scale = min(box[0] / image.width, box[1] / image.height)
-    if image.getextrema()[3][0] == 255:  # type: ignore[index]
+    if image.getchannel("A").getextrema()[0] == 255:
         image.putalpha(_round_corners(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.convert("RGBa").resize(size, Image.Resampling.LANCZOS)
+    premultiplied: Image.Image = image.convert("RGBa")
+    return premultiplied.resize(size, Image.Resampling.LANCZOS)
 
 
 def _round_corners(size: tuple[int, int]) -> Image.Image:
@@ -168,7 +170,7 @@ def listener_sprite(path: Path, side: int) -> Sprite:
     """The one who listens: smaller, further back, in less light."""
     box = (round(SPEAKER_BOX[0] * LISTENER_SIZE), round(SPEAKER_BOX[1] * LISTENER_SIZE))
     sprite = standing(fitted(path, box), WIDTH // 2 + side * LISTENER_ASIDE, LISTENER_FEET)
-    dim = (sprite.colour * LISTENER_LIGHT).astype(np.uint8)
+    dim = (sprite.colour * np.array(LISTENER_LIGHT)).astype(np.uint8)
     return Sprite(dim, sprite.through, sprite.left, sprite.top)
 
 

@@ -120,12 +120,13 @@ def master(samples: Samples, path: Path) -> Loudness:
 
 
 RAW = ("-f", "f32le", "-ar", str(RATE), "-ac", "1", "-i", "-")
+BOTH_SIDES = "pan=stereo|c0=c0|c1=c0"  # ffmpeg's own way to stereo takes 3 dB off
 METER = f"silencedetect=noise={SILENCE_DB}dB:duration=0.1,ebur128=peak=true:framelog=quiet"
 
 
 def _encode(samples: Samples, path: Path, *, gain_db: float, ceiling_db: float) -> None:
     limiter = f"alimiter=limit={ceiling_db:.2f}dB:attack=4:release=60:level=0:latency=1"
-    chain = f"volume={gain_db:.2f}dB,aresample={4 * RATE},{limiter},aresample={RATE}"
+    chain = f"{BOTH_SIDES},volume={gain_db:.2f}dB,aresample={4 * RATE},{limiter},aresample={RATE}"
     ffmpeg.call(
         "mastering the sound",
         [
@@ -147,8 +148,7 @@ def _encode(samples: Samples, path: Path, *, gain_db: float, ceiling_db: float) 
 
 
 def _measure_samples(samples: Samples) -> Loudness:
-    chain = f"{METER}"
-    arguments = [*RAW, "-af", chain, "-ac", "2", "-f", "null", "-"]
+    arguments = [*RAW, "-af", f"{BOTH_SIDES},{METER}", "-f", "null", "-"]
     return _read_meter(ffmpeg.call("measuring the sound", arguments, feed=samples.tobytes()))
 
 

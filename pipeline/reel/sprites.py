@@ -12,7 +12,7 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out with its place: `colour` is premultiplied, `through` (0-256) lets the ground show."""
+    """A cut-out and its place: premultiplied `colour`, `through` (0-256) lets the ground show."""
 
     colour: NDArray[np.uint8]
     through: NDArray[np.uint16]
@@ -21,7 +21,7 @@ class Sprite:
 
     @property
     def opaque_box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of all pixels that change the frame (right, bottom exclusive)."""
+        """Left, top, right, bottom (the last two exclusive) of the pixels that change a frame."""
         rows, columns = np.nonzero(self.through[..., 0] < 256)
         if not rows.size:
             return self.left, self.top, self.left, self.top

@@ -32,10 +32,9 @@ def draw(scene: Scene, voices: Voices, show: Show, path: Path) -> None:
 
 
 def _columns(count: int) -> int:
-    """The number of columns, 3 to 6, that leaves the fewest empty places."""
-    if count <= 4:
-        return count
-    return min(range(3, 7), key=lambda columns: (-count % columns, abs(columns - 4)))
+    """Few rows, as messages show wide pictures larger than tall ones."""
+    rows = 1 if count <= 4 else max(2, -(-count // 6))
+    return -(-count // rows)
 
 
 def _label(
