@@ -25,7 +25,7 @@ FRAME = (1080, 1920)
 VARIATIONS = (
     Pose(),
     Pose(mouth="D", tilt=4.0, look=(0.3, -0.1)),
-    Pose(mouth="C", tilt=-5.0, look=(-0.5, 0.25)),
+    Pose(mouth="C", tilt=-4.0, look=(-0.5, 0.25)),
 )
 
 
