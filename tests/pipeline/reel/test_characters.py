@@ -1,4 +1,5 @@
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +226,13 @@ def test_a_huge_file_is_refused_before_it_is_parsed(tiny: Path) -> None:
 def test_a_missing_rig_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nobody\.svg cannot be read"):
         Rig.load(tmp_path / "nobody.svg")
+
+
+def test_threads_may_draw_at_the_same_time() -> None:
+    rigs = [Rig.load(path) for path in RIGS.values()]
+    alone = [rig.render(Pose(), *SIZE) for rig in rigs]
+
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda n: rigs[n % 2].render(Pose(), *SIZE), range(40)))
+
+    assert all(np.array_equal(image, alone[n % 2]) for n, image in enumerate(drawn))
