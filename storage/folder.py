@@ -56,8 +56,13 @@ class DataFolder:
     def revision(self, episode: int, revision: int) -> Path:
         return self.path / "episodes" / str(episode) / f"v{revision}"
 
+    @property
+    def jobs(self) -> Path:
+        """Folders of attempts under way."""
+        return self.path / "jobs"
+
     def job(self, job: int) -> Path:
-        return self.path / "jobs" / str(job)
+        return self.jobs / str(job)
 
     def attempt(self, job: int, attempt: int) -> Path:
         return self.job(job) / str(attempt)

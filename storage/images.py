@@ -7,7 +7,7 @@ from storage.database import Database
 from storage.records import LibraryImage, NewImage, from_row, to_text
 
 
-class ImageLibrary:
+class Images:
     def __init__(self, database: Database) -> None:
         self._db = database
 

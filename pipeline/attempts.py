@@ -1,0 +1,114 @@
+"""What lies in an attempt's folder besides artefacts, read by the bot and written by the worker.
+
+The folder is all that is left when a process dies: an outcome that is there is final.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pipeline.context import CANCEL_FILE, PROGRESS_FILE
+from pipeline.sections import Section
+
+OUTCOME_FILE = "outcome.json"
+NOT_ARTEFACTS = frozenset({OUTCOME_FILE, PROGRESS_FILE, CANCEL_FILE})
+
+
+class Request(Section):
+    """One attempt, as a worker gets it; folders are absolute, `inputs` are sections and facts."""
+
+    job: int
+    attempt: int
+    stage: str
+    module: str
+    episode: int
+    revision: int
+    show: str
+    data_dir: str
+    folder: str
+    revision_folder: str
+    inputs: dict[str, Any]
+
+
+class OutcomeState(StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ErrorKind(StrEnum):
+    USER = "user"  # the input is at fault
+    PROVIDER = "provider"  # an outside service is
+    BUG = "bug"  # we are
+    WORKER_DIED = "worker_died"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"  # the bot ended, time and again
+
+
+class Outcome(Section):
+    """How an attempt ended; `result` is the section's JSON, `trace` a traceback for the log."""
+
+    state: OutcomeState
+    result: str = ""
+    error: str = ""
+    error_kind: ErrorKind | None = None
+    retryable: bool = False
+    retry_after_s: float | None = None
+    trace: str = ""
+    seconds: float = 0.0
+    peak_rss_mb: float = 0.0
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Sync the artefacts, then put the outcome beside them in one step."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+    aside = folder / f".{OUTCOME_FILE}.part"
+    aside.write_text(outcome.model_dump_json(), encoding="utf-8")
+    _sync(aside)
+    aside.replace(folder / OUTCOME_FILE)
+    _sync(folder)
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """None when there is none that can be read."""
+    try:
+        return Outcome.model_validate_json((folder / OUTCOME_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+class ProgressTail:
+    """Reads what a stage reports, from where the last look ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS_FILE
+        self._offset = 0
+
+    def latest(self) -> tuple[float, str] | None:
+        """The newest complete line since the last call, if there is one."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        whole = data[: data.rfind(b"\n") + 1]
+        if not whole:
+            return None
+        self._offset += len(whole)
+        newest = json.loads(whole.splitlines()[-1])
+        return float(newest["fraction"]), str(newest["note"])
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,288 @@
+"""Claims due jobs, runs them on an executor, settles the outcome; nothing is lost in between.
+
+A job is claimed, run in a folder of its own, and settled in one transaction. Whatever ends the
+bot, the next start finds running jobs with an outcome (settled then) or without (queued again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import shutil
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from pipeline.attempts import Outcome, OutcomeState, read_outcome
+from pipeline.config import StudioConfig
+from pipeline.context import CANCEL_FILE
+from pipeline.executors import Executor, end_old_workers
+from pipeline.runner import Attempt, Runner, internal_error
+from pipeline.sections import Section
+from pipeline.settlement import EventKind, Hooks, JobEvent, Settlement
+from pipeline.shows import Show
+from pipeline.workflow import WORKFLOW, Lane, Workflow
+from storage.database import Database
+from storage.errors import StorageUnusable
+from storage.folder import DataFolder
+from storage.jobs import Jobs
+from storage.records import Job
+from storage.states import JobState
+
+__all__ = ["Engine", "EventKind", "Hooks", "JobEvent"]
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 60.0
+"""The longest sleep: the wall clock may have been set meanwhile."""
+AFTER_TROUBLE_S = 5.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Engine:
+    def __init__(
+        self,
+        database: Database,
+        folder: DataFolder,
+        *,
+        executors: Mapping[Lane, Executor],
+        config: StudioConfig,
+        show: Show,
+        hooks: Hooks,
+        on_event: Callable[[JobEvent], None] = lambda event: None,
+        clock: Callable[[], datetime] = utc_now,
+        workflow: Workflow = WORKFLOW,
+        cancel_grace_s: float = 3.0,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`on_event` must not block; `cancel_grace_s` is what a cancelled stage has to stop."""
+        self._folder = folder
+        self._executors = executors
+        self._on_event = on_event
+        self._clock = clock
+        self._workflow = workflow
+        self._cancel_grace_s = cancel_grace_s
+        self._jobs = Jobs(database)
+        self._settlement = Settlement(
+            database,
+            folder,
+            workflow=workflow,
+            hooks=hooks,
+            clock=clock,
+            tell=self._tell,
+            chance=chance,
+        )
+        self._runner = Runner(
+            database,
+            folder,
+            executors=executors,
+            config=config,
+            show=show,
+            hooks=hooks,
+            tell=self._tell,
+        )
+        self._attempts: dict[int, Attempt] = {}
+        self._helpers: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        self._awake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Bring what an earlier run left behind to an end, then work."""
+        await asyncio.to_thread(end_old_workers, self._folder.run)
+        await self._recover()
+        self._loop = asyncio.create_task(self._work(), name="engine")
+
+    def wake(self) -> None:
+        """Look for due jobs now."""
+        self._awake.set()
+
+    async def stop(self, *, grace_s: float = 8.0) -> None:
+        """End all workers; their jobs are queued again. Safe to call twice."""
+        self._stopping = True
+        self._runner.stop()
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        await asyncio.gather(*(asyncio.to_thread(e.close) for e in self._executors.values()))
+        tasks = [a.task for a in self._attempts.values() if a.task is not None]
+        tasks += self._helpers
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def queue(
+        self,
+        stage: str,
+        *,
+        episode_id: int | None = None,
+        revision: int | None = None,
+        until_stage: str | None = None,
+        facts: Mapping[str, Section] | None = None,
+        run_after: datetime | None = None,
+    ) -> Job:
+        """Queue a stage, and those after it up to `until_stage` (default: this one alone).
+
+        The job that is open already when there is one. Joins the caller's transaction.
+        """
+        given = {name: fact.model_dump(mode="json") for name, fact in (facts or {}).items()}
+        job = await self._jobs.queue(
+            stage,
+            until_stage=until_stage or stage,
+            max_attempts=self._workflow.stage(stage).attempts,
+            episode_id=episode_id,
+            revision=revision,
+            run_after=run_after,
+            facts=json.dumps(given),
+            now=self._clock(),
+        )
+        self._tell(JobEvent(EventKind.QUEUED, job))
+        self.wake()
+        return job
+
+    async def retry(self, job_id: int) -> Job:
+        """Queue a failed job again; InvalidTransition when it has not failed."""
+        job = await self._jobs.get(job_id)
+        attempts = self._workflow.stage(job.stage).attempts
+        job = await self._jobs.retry(job_id, attempts=attempts, now=self._clock())
+        self._tell(JobEvent(EventKind.QUEUED, job))
+        self.wake()
+        return job
+
+    async def cancel(self, job_id: int) -> Job:
+        """Stop a job: a queued one at once, a running one cleanly or, after a grace, by force."""
+        job = await self._jobs.cancel(job_id, now=self._clock())
+        if job.state is JobState.CANCELLED:
+            self._tell(JobEvent(EventKind.CANCELLED, job))
+        elif attempt := self._attempts.get(job_id):
+            helper = asyncio.create_task(self._end(attempt), name=f"cancel job={job_id}")
+            self._helpers.add(helper)
+            helper.add_done_callback(self._helpers.discard)
+        return job
+
+    async def finished(self, episode_id: int | None = None) -> None:
+        """Wait until the episode (or everything) has no open job."""
+        while True:
+            self._changed.clear()
+            if not await self._jobs.open(episode_id) and not self._attending(episode_id):
+                return
+            await self._changed.wait()
+
+    def _attending(self, episode_id: int | None) -> bool:
+        return any(episode_id in (None, a.job.episode_id) for a in self._attempts.values())
+
+    async def _recover(self) -> None:
+        for job in await self._jobs.running():
+            outcome = read_outcome(self._folder.attempt(job.id, job.attempt))
+            if outcome is None:
+                log.info("job=%d stage=%s was interrupted", job.id, job.stage)
+                await self._settlement.interrupted(job)
+            else:
+                log.info("job=%d stage=%s had finished; settling it", job.id, job.stage)
+                await self._settlement.settle(job, outcome)
+        # What is left belongs to jobs that were settled just before the end.
+        await asyncio.to_thread(shutil.rmtree, self._folder.jobs, ignore_errors=True)
+
+    async def _work(self) -> None:
+        while True:
+            self._awake.clear()
+            try:
+                for lane in self._executors:
+                    await self._claim(lane)
+                timeout_s = await self._idle_s()
+            except StorageUnusable:
+                log.exception("the engine cannot read its jobs; it tries again")
+                timeout_s = AFTER_TROUBLE_S
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._awake.wait()
+            except TimeoutError:
+                pass
+
+    async def _claim(self, lane: Lane) -> None:
+        free = self._free(lane)
+        stages = self._workflow.names_in(lane)
+        if free <= 0 or not stages:
+            return
+        for job in await self._jobs.claim_due(self._clock(), stages, free):
+            folder = self._folder.attempt(job.id, job.attempt)
+            attempt = Attempt(job, self._workflow.stage(job.stage), folder)
+            self._attempts[job.id] = attempt
+            attempt.task = asyncio.create_task(self._attend(attempt), name=f"job={job.id}")
+
+    async def _idle_s(self) -> float:
+        stages = [
+            name
+            for lane in self._executors
+            if self._free(lane) > 0
+            for name in self._workflow.names_in(lane)
+        ]
+        due = await self._jobs.next_due(stages) if stages else None
+        if due is None:
+            return LOOK_AGAIN_S
+        return min(max((due - self._clock()).total_seconds(), 0.0), LOOK_AGAIN_S)
+
+    def _free(self, lane: Lane) -> int:
+        busy = sum(attempt.stage.lane is lane for attempt in self._attempts.values())
+        return self._executors[lane].workers - busy
+
+    async def _attend(self, attempt: Attempt) -> None:
+        job = attempt.job
+        try:
+            if reason := await self._settlement.why_not(job):
+                outcome: Outcome | None = Outcome(state=OutcomeState.CANCELLED, error=reason)
+            else:
+                outcome = await self._runner.outcome(attempt)
+            await self._settle(job, outcome)
+        except Exception:
+            # It is still running in the database, so the next start settles it.
+            log.exception("job=%d stage=%s was left as it is", job.id, job.stage)
+        finally:
+            del self._attempts[job.id]
+            self._changed.set()
+            self.wake()
+
+    async def _settle(self, job: Job, outcome: Outcome | None) -> None:
+        """As often as it takes: a full disk must not cost a finished stage."""
+        while True:
+            try:
+                if outcome is None:
+                    await self._settlement.interrupted(job)
+                else:
+                    await self._settlement.settle(job, outcome)
+                return
+            except (StorageUnusable, OSError):
+                if self._stopping:
+                    raise
+                log.exception("job=%d cannot be settled; trying again", job.id)
+                await asyncio.sleep(AFTER_TROUBLE_S)
+            except Exception:
+                if outcome is None or outcome.state is not OutcomeState.SUCCEEDED:
+                    raise
+                outcome = internal_error(job, traceback.format_exc(), retryable=False)
+
+    async def _end(self, attempt: Attempt) -> None:
+        assert attempt.task is not None
+        if attempt.folder.exists():
+            (attempt.folder / CANCEL_FILE).touch()
+        await asyncio.wait({attempt.task}, timeout=self._cancel_grace_s)
+        if not attempt.task.done() and attempt.future is not None:
+            self._executors[attempt.stage.lane].cancel(attempt.future)
+
+    def _tell(self, event: JobEvent) -> None:
+        job, kind = event.job, event.kind
+        level = logging.DEBUG if kind is EventKind.PROGRESS else logging.INFO
+        log.log(level, "job=%d episode=%s stage=%s %s", job.id, job.episode_id, job.stage, kind)
+        self._changed.set()
+        try:
+            self._on_event(event)
+        except Exception:
+            log.exception("job=%d the listener failed", job.id)

@@ -1,0 +1,101 @@
+"""The stages there are, their order, and where each of them runs.
+
+A stage lives in pipeline/stages/<name>.py as `run(...)`; its parameters are named here too,
+so that the bot need not import what only a worker should.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.sections import (
+    Brief,
+    Images,
+    Library,
+    Memory,
+    Preview,
+    PreviewLimit,
+    Script,
+    Section,
+    Trends,
+    Video,
+    Voices,
+)
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "trends": Trends,
+    "brief": Brief,
+    "script": Script,
+    "voices": Voices,
+    "images": Images,
+    "video": Video,
+    "preview": Preview,
+}
+FACTS: Mapping[str, type[Section]] = {"memory": Memory, "library": Library, "limit": PreviewLimit}
+"""What a stage must know from the database, by the name of its parameter."""
+
+
+class Lane(StrEnum):
+    """What a stage keeps busy; each lane has its own workers."""
+
+    CPU = "cpu"
+    IO = "io"  # only waits for a service
+    GPU = "gpu"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`inputs` are the parameters of its `run()` besides `ctx`.
+
+    `fresh` ends the worker with the job, so that its memory comes back.
+    """
+
+    name: str
+    lane: Lane
+    inputs: tuple[str, ...]
+    timeout_s: float
+    attempts: int = 3
+    fresh: bool = False
+    module: str = ""
+
+    @property
+    def module_name(self) -> str:
+        return self.module or f"pipeline.stages.{self.name}"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    stages: tuple[Stage, ...]
+
+    def stage(self, name: str) -> Stage:
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise ValueError(f"there is no stage {name!r}")
+
+    def after(self, name: str) -> Stage | None:
+        position = self.stages.index(self.stage(name))
+        return self.stages[position + 1] if position + 1 < len(self.stages) else None
+
+    def names_in(self, lane: Lane) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self.stages if stage.lane is lane)
+
+
+LAST_STAGE = "preview"
+WORKFLOW = Workflow(
+    (
+        Stage("trends", Lane.IO, inputs=(), timeout_s=120),
+        Stage("script", Lane.IO, inputs=("brief", "memory"), timeout_s=300),
+        # The neural voice keeps half a gigabyte for as long as its process lives.
+        Stage("voices", Lane.CPU, inputs=("script",), timeout_s=900, fresh=True),
+        Stage("images", Lane.CPU, inputs=("script", "library"), timeout_s=300),
+        Stage("video", Lane.CPU, inputs=("script", "voices", "images"), timeout_s=1800),
+        Stage("preview", Lane.CPU, inputs=("video", "limit"), timeout_s=600),
+    )
+)
+
+
+def stages_of_a_reel(until: str = LAST_STAGE) -> tuple[str, ...]:
+    """The stages that leave a section in the revision, in order, up to one of them."""
+    names = tuple(stage.name for stage in WORKFLOW.stages if stage.name != "trends")
+    return names[: names.index(until) + 1] if until in names else ()
