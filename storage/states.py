@@ -27,7 +27,7 @@ class JobState(StrEnum):
 class PostState(StrEnum):
     PREPARING = "preparing"  # nothing outside yet, or only a container
     UPLOADING = "uploading"  # the container exists, bytes are on their way
-    READY = "ready"  # uploaded and accepted; publish has not been called
+    READY = "ready"  # all bytes arrived and were the approved ones; publish is not under way
     PUBLISHING = "publishing"  # publish may have been called; never call it again blindly
     PUBLISHED = "published"  # media id known
     UNKNOWN = "unknown"  # the platform cannot tell; a person is asked
@@ -35,12 +35,14 @@ class PostState(StrEnum):
 
 
 E = EpisodeState
+# Every state may become published: when publish has been called, the platform has the last
+# word, whatever people have changed since. Posting calls it for approved episodes only.
 EPISODE_MOVES: dict[EpisodeState, frozenset[EpisodeState]] = {
-    E.DRAFT: frozenset({E.IN_REVIEW, E.REJECTED}),
-    E.IN_REVIEW: frozenset({E.APPROVED, E.REJECTED, E.SPOILED, E.DRAFT}),
+    E.DRAFT: frozenset({E.IN_REVIEW, E.REJECTED, E.PUBLISHED}),
+    E.IN_REVIEW: frozenset({E.APPROVED, E.REJECTED, E.SPOILED, E.DRAFT, E.PUBLISHED}),
     E.APPROVED: frozenset({E.PUBLISHED, E.IN_REVIEW, E.REJECTED, E.SPOILED, E.DRAFT}),
-    E.REJECTED: frozenset({E.IN_REVIEW, E.DRAFT}),
-    E.SPOILED: frozenset({E.APPROVED, E.REJECTED, E.DRAFT}),
+    E.REJECTED: frozenset({E.IN_REVIEW, E.DRAFT, E.PUBLISHED}),
+    E.SPOILED: frozenset({E.APPROVED, E.REJECTED, E.DRAFT, E.PUBLISHED}),
     E.PUBLISHED: frozenset(),
 }
 

@@ -159,12 +159,13 @@ CREATE TABLE posts (
     upload_url   TEXT,
     media_id     TEXT,
     permalink    TEXT,
-    attempts     INTEGER NOT NULL DEFAULT 0,
+    attempts     INTEGER NOT NULL DEFAULT 0,    -- containers made
+    waits        INTEGER NOT NULL DEFAULT 0,    -- in a row, since the state last changed
     error        TEXT NOT NULL DEFAULT '',
     run_after    TEXT,                          -- not before; set when the platform asks to wait
-    slot         TEXT,
+    slot         TEXT,                          -- NULL when a person asked for it
     created_at   TEXT NOT NULL,
-    attempted_at TEXT,                          -- when `publish` was first called
+    attempted_at TEXT,                          -- when `publish` was last called for the container
     posted_at    TEXT,
     PRIMARY KEY (episode_id, platform)
 ) STRICT, WITHOUT ROWID;

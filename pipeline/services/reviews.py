@@ -1,0 +1,255 @@
+"""Approvals: votes on a fingerprint, through reactions and commands, and what follows.
+
+A standing reject by anybody wins; enough different approvers make it approved; otherwise it
+is in review. Only votes on what the current revision would send out count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pipeline.errors import UserError
+from storage.database import Database
+from storage.decisions import Choice, Decision, Decisions, Door
+from storage.episodes import Episodes
+from storage.messages import Messages
+from storage.records import Episode, Message
+from storage.states import EpisodeState
+
+DECIDABLE = (EpisodeState.IN_REVIEW, EpisodeState.APPROVED, EpisodeState.REJECTED)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Ids of members with the approver role whose ✅ or ❌ is on a draft now; never a bot's."""
+
+    approve: frozenset[int] = frozenset()
+    reject: frozenset[int] = frozenset()
+
+
+class VoteReader(Protocol):
+    """Asks Discord; raises ProviderError when it does not answer."""
+
+    async def votes(self, draft: Message) -> Votes | None:
+        """None when the message is gone."""
+        ...
+
+    async def is_approver(self, user_id: int) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an episode stands; `counted` is False for a vote on something superseded."""
+
+    episode: Episode
+    approvers: frozenset[int]
+    rejecters: frozenset[int]
+    needed: int
+    counted: bool = True
+    moved: bool = False
+
+    @property
+    def is_approved(self) -> bool:
+        return not self.rejecters and len(self.approvers) >= self.needed
+
+
+class Reviews:
+    def __init__(
+        self, *, db: Database, approvals_needed: int, clock: Callable[[], datetime]
+    ) -> None:
+        self._db = db
+        self._needed = approvals_needed
+        self._clock = clock
+        self._decisions = Decisions(db)
+        self._episodes = Episodes(db)
+        self._messages = Messages(db)
+
+    async def record(
+        self,
+        choice: Choice,
+        user_id: int,
+        *,
+        door: Door,
+        episode_id: int,
+        revision: int | None = None,
+        fingerprint: str | None = None,
+    ) -> Standing:
+        """Count a vote of somebody who may vote; without a revision it is about the current one."""
+        async with self._db.transaction():
+            episode, mark = await self._current(episode_id)
+            if not mark or (revision or episode.revision) != episode.revision:
+                return await self._standing(episode, mark, counted=False)
+            if fingerprint is not None and fingerprint != mark:
+                return await self._standing(episode, mark, counted=False)
+            await self._decisions.add(
+                episode_id,
+                episode.revision,
+                mark,
+                user_id=user_id,
+                choice=choice,
+                door=door,
+                now=self._clock(),
+            )
+            return await self._decide(episode, mark, f"user {user_id}", f"{choice} by {door}")
+
+    async def withdraw(
+        self,
+        choice: Choice,
+        user_id: int,
+        *,
+        door: Door,
+        episode_id: int,
+        revision: int | None = None,
+    ) -> Standing:
+        """Take a vote back; harmless when there is none."""
+        async with self._db.transaction():
+            episode, mark = await self._current(episode_id)
+            await self._withdraw(episode.id, revision or episode.revision, user_id, choice, door)
+            return await self._decide(episode, mark, f"user {user_id}", f"{choice} taken back")
+
+    async def approve(self, episode_id: int, user_id: int) -> Standing:
+        """By command: an earlier reject by command of the same person is taken back."""
+        return await self._command(episode_id, user_id, Choice.APPROVE, Choice.REJECT)
+
+    async def reject(self, episode_id: int, user_id: int) -> Standing:
+        """By command: an earlier approval by command of the same person is taken back."""
+        return await self._command(episode_id, user_id, Choice.REJECT, Choice.APPROVE)
+
+    async def sync(self, draft: Message, votes: Votes | None) -> Standing:
+        """Make the reactions on a draft what stands, as if every one had been watched.
+
+        None means that the message is gone: it is closed, and its reactions no longer count.
+        """
+        async with self._db.transaction():
+            if votes is None:
+                await self._messages.close(draft.message_id, now=self._clock())
+                votes = Votes()
+            episode, mark = await self._current(draft.episode_id)
+            if draft.revision != episode.revision or draft.fingerprint != mark:
+                return await self._standing(episode, mark, counted=False)
+            await self._match(episode, mark, Choice.APPROVE, votes.approve)
+            await self._match(episode, mark, Choice.REJECT, votes.reject)
+            return await self._decide(episode, mark, "reactions", "reactions read back")
+
+    async def standing(self, episode_id: int) -> Standing:
+        episode, mark = await self._current(episode_id)
+        return await self._standing(episode, mark)
+
+    async def history(self, episode_id: int) -> list[Decision]:
+        return await self._decisions.history(episode_id)
+
+    async def verify(self, episode_id: int, reader: VoteReader) -> bool:
+        """Ask Discord again: reactions, and whether those who used a command still may.
+
+        ProviderError when Discord does not answer; nothing may be posted on a guess.
+        """
+        before = await self.standing(episode_id)
+        draft = await self._messages.open_draft(episode_id, before.episode.revision)
+        votes = await reader.votes(draft) if draft is not None else None
+        gone = await self._without_role(before, reader)
+        async with self._db.transaction():
+            episode, mark = await self._current(episode_id)
+            if episode.revision != before.episode.revision:
+                return False
+            for decision in gone:
+                await self._withdraw(
+                    *(episode_id, decision.revision, decision.user_id),
+                    *(decision.decision, decision.door),
+                )
+            if draft is not None:
+                standing = await self.sync(draft, votes)
+            else:
+                await self._match(episode, mark, Choice.APPROVE, frozenset())
+                await self._match(episode, mark, Choice.REJECT, frozenset())
+                standing = await self._decide(episode, mark, "reactions", "there is no draft")
+        return standing.is_approved and standing.episode.state is EpisodeState.APPROVED
+
+    async def _command(
+        self, episode_id: int, user_id: int, choice: Choice, opposite: Choice
+    ) -> Standing:
+        async with self._db.transaction():
+            episode, mark = await self._current(episode_id)
+            if not mark or episode.state not in DECIDABLE:
+                state = episode.state.value.replace("_", " ")
+                raise UserError(f"Episode {episode_id} is {state}; there is nothing to decide.")
+            await self._withdraw(episode_id, episode.revision, user_id, opposite, Door.COMMAND)
+            return await self.record(choice, user_id, door=Door.COMMAND, episode_id=episode_id)
+
+    async def _current(self, episode_id: int) -> tuple[Episode, str]:
+        episode = await self._episodes.get(episode_id)
+        revision = await self._episodes.revision(episode_id, episode.revision)
+        return episode, revision.fingerprint or ""
+
+    async def _without_role(self, standing: Standing, reader: VoteReader) -> list[Decision]:
+        episode, mark = await self._current(standing.episode.id)
+        decisions = await self._decisions.standing(episode.id, episode.revision, mark)
+        commands = [decision for decision in decisions if decision.door is Door.COMMAND]
+        users = {decision.user_id for decision in commands}
+        gone = {user for user in users if not await reader.is_approver(user)}
+        return [decision for decision in commands if decision.user_id in gone]
+
+    async def _match(self, episode: Episode, mark: str, choice: Choice, users: Set[int]) -> None:
+        """Reactions of this kind stand for exactly these users."""
+        decisions = await self._decisions.standing(episode.id, episode.revision, mark)
+        known = {
+            decision.user_id
+            for decision in decisions
+            if decision.door is Door.REACTION and decision.decision is choice
+        }
+        for user_id in known - users:
+            await self._withdraw(episode.id, episode.revision, user_id, choice, Door.REACTION)
+        for user_id in sorted(users - known):
+            await self._decisions.add(
+                episode.id,
+                episode.revision,
+                mark,
+                user_id=user_id,
+                choice=choice,
+                door=Door.REACTION,
+                now=self._clock(),
+            )
+
+    async def _withdraw(
+        self, episode_id: int, revision: int, user_id: int, choice: Choice, door: Door
+    ) -> None:
+        await self._decisions.withdraw(
+            episode_id, revision, user_id=user_id, choice=choice, door=door, now=self._clock()
+        )
+
+    async def _standing(
+        self, episode: Episode, mark: str, *, counted: bool = True, moved: bool = False
+    ) -> Standing:
+        decisions = await self._decisions.standing(episode.id, episode.revision, mark)
+        by = {
+            choice: frozenset(d.user_id for d in decisions if d.decision is choice)
+            for choice in Choice
+        }
+        return Standing(
+            episode=episode,
+            approvers=by[Choice.APPROVE],
+            rejecters=by[Choice.REJECT],
+            needed=self._needed,
+            counted=counted,
+            moved=moved,
+        )
+
+    async def _decide(self, episode: Episode, mark: str, who: str, reason: str) -> Standing:
+        standing = await self._standing(episode, mark)
+        target = EpisodeState.IN_REVIEW
+        if standing.rejecters:
+            target = EpisodeState.REJECTED
+        elif standing.is_approved:
+            target = EpisodeState.APPROVED
+        if episode.state not in DECIDABLE or episode.state is target:
+            return standing
+        steps = [target]
+        if (episode.state, target) == (EpisodeState.REJECTED, EpisodeState.APPROVED):
+            steps = [EpisodeState.IN_REVIEW, target]
+        for step in steps:
+            episode = await self._episodes.move(
+                episode.id, step, who=who, reason=reason, now=self._clock()
+            )
+        return await self._standing(episode, mark, moved=True)
