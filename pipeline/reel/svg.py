@@ -47,8 +47,9 @@ def read_svg(path: Path, *, extra: frozenset[str] = frozenset()) -> ET.Element:
         raise UserError(
             f"{path.name} is not SVG in UTF-8; export it again as plain SVG."
         ) from error
-    if root.tag != f"{NAMESPACE}svg" or len(view_box(root, path.name)) != 4:
-        raise UserError(f"{path.name} is not an SVG drawing with a viewBox.")
+    if root.tag != f"{NAMESPACE}svg":
+        raise UserError(f"{path.name} is not an SVG drawing; export it again as plain SVG.")
+    view_box(root, path.name)
     _refuse_all_but_shapes(root, path.name, DRAWING | extra)
     return root
 

@@ -185,6 +185,7 @@ def test_a_mirrored_pose_is_the_mirror_image(tiny: Path) -> None:
         ("<circle", '<circle stroke="URL( http://x.example/#a)"', "'stroke' on <circle>"),
         ('viewBox="0 0 100 120"', "", "tiny.svg has no viewBox"),
         ('viewBox="0 0 100 120"', 'viewBox="0 0 nan 120"', "tiny.svg has no viewBox"),
+        ('viewBox="0 0 100 120"', 'viewBox="0 0 a b"', "tiny.svg has no viewBox"),
         ("</svg>", "", "tiny.svg is not SVG"),
         ("svg xmlns", "svg other", "tiny.svg is not an SVG drawing"),
         ("</svg>", "<g>" * 50 + "</g>" * 50 + "</svg>", "nests groups deeper than 40"),
