@@ -1,8 +1,4 @@
-"""What every script must satisfy before anything is spoken, drawn or shown.
-
-`check_script` asks all of it; `check_basics` only what keeps a reel possible and safe, for
-scripts written by hand (script_files.py), where length and wit are the author's business.
-"""
+"""What every script must satisfy before anything is spoken, drawn or shown."""
 
 from __future__ import annotations
 
@@ -44,26 +40,20 @@ def check_script(
     script: Script,
     show: Show,
     *,
-    topic: str,
+    topic: str | None,
     lines_min: int = 5,
     lines_max: int = 12,
     max_hashtags: int = 5,
 ) -> list[str]:
-    """All that is wrong with a script, one sentence each; empty when it may go on."""
-    basics = check_basics(
-        script, show, lines_min=lines_min, lines_max=lines_max, max_hashtags=max_hashtags
-    )
-    return [*basics, *_craft(script, show, topic)]
+    """All that is wrong with a script, one sentence each; empty when it may go on.
 
-
-def check_basics(
-    script: Script, show: Show, *, lines_min: int, lines_max: int, max_hashtags: int
-) -> list[str]:
-    """What keeps a script from being spoken, drawn or posted safely."""
+    Without a topic somebody wrote it by hand: length and wit are then the author's business.
+    """
     return [
         *_structure(script, show, lines_min=lines_min, lines_max=lines_max),
         *_words(script, show),
         *_post(script, show, max_hashtags=max_hashtags),
+        *(_craft(script, show, topic) if topic is not None else ()),
     ]
 
 

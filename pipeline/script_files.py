@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from pipeline.checks import check_basics
+from pipeline.checks import check_script
 from pipeline.config import WriterConfig
 from pipeline.errors import UserError
 from pipeline.sections import Emotion, Line, Script
@@ -30,9 +30,10 @@ def read_script(source: str | Path, show: Show, config: WriterConfig) -> Script:
         script = _completed(Script.model_validate(data), show, config)
     except ValidationError as error:
         raise UserError(f"{where}: {_first_problem(error, data)}") from error
-    problems = check_basics(
+    problems = check_script(
         script,
         show,
+        topic=None,
         lines_min=config.lines_min,
         lines_max=config.lines_max,
         max_hashtags=config.max_hashtags,

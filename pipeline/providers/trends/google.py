@@ -139,7 +139,7 @@ class _Download:
             self._error = _failure("TRENDS_RSS_URL is not a web address; correct it")
         except httpx.TimeoutException:
             self._error = _too_slow()
-        except (httpx.HTTPError, RuntimeError, OSError) as error:
+        except (httpx.HTTPError, zlib.error, RuntimeError, OSError) as error:
             self._error = _failure(f"no answer ({type(error).__name__})", retryable=True)
 
     def _get(self) -> bytes:

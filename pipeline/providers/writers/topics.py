@@ -11,7 +11,7 @@ from pipeline.providers.writers.grammar_data import Family, load_grammar
 
 LONGEST_TOPIC = 60  # a line has 140 characters, and the topic is half a line at most
 
-_MARKUP = re.compile(r"[*_~`|<>{}\[\]\\^#=]")
+_MARKUP = re.compile(r"<[^>]*>|[*_~`|<>{}\[\]\\^#=]")
 _VERSUS = re.compile(r"^(.{2,28}?) (?:vs?\.?|versus|against) (.{2,28})$", re.IGNORECASE)
 _OUTAGE = re.compile(
     r"^(?:is |why is )?(.{2,24}?) (?:down|outage|not working|offline|störung|panne)\b",
@@ -129,6 +129,8 @@ def _capital(word: str, *, first: bool) -> str:
 
 def _is_spelled_out(word: str) -> bool:
     """Short and without a vowel ("hfcl"), or a letter with a digit ("f1", "5g")."""
+    if not word.isalnum():
+        return False
     if any(char.isdigit() for char in word):
         return len(word) <= 3 and not word.isdigit()
     return len(word) <= 4 and not re.search("[aeiouyäöüéèê]", word)
