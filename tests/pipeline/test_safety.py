@@ -64,6 +64,11 @@ def test_a_sensitive_topic_is_refused_with_the_reason(topic):
         "top gun",
         "burger king",
         "housewarming",
+        "tote bag",
+        "brand new day",
+        "candy crush",
+        "guns n roses",
+        "presidents cup",
     ],
 )
 def test_a_harmless_topic_is_not_refused(topic):
@@ -92,6 +97,8 @@ def test_ordinary_headlines_do_no_harm():
     headlines = [
         "Wordle today: hints and answer for April 22",
         "The puzzle that everybody is talking about",
+        "England crush France in record win",
+        "Striker is on fire after sending the minors packing",
         "Deadline looms as players hunt for the last letter",
     ]
     assert refusal("wordle", headlines) is None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.sections import Emotion
 
-FOLDER = Path(__file__).parent / "grammar"
+FOLDER = Path(__file__).parent / "comedy"
 SKETCH_FILES = ("any_one", "any_two", "families_one", "families_two")
 Phrasings = Annotated[tuple[str, ...], Field(min_length=1)]
 

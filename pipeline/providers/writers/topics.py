@@ -66,8 +66,10 @@ def family_of(topic: str, headlines: Sequence[str], families: Mapping[str, Famil
 
 
 def derived_slots(spoken: str) -> dict[str, str]:
-    """What the shape of a topic gives: `a` and `b`, `subject`, `title`."""
+    """What the shape of a topic gives: `a` and `b`, `subject`, `title`, `person`."""
     slots = {"topic": spoken, "title": spoken}
+    if _is_person(spoken):
+        slots["person"] = spoken
     if match := _VERSUS.match(spoken):
         slots |= {"a": match[1], "b": match[2]}
     if match := _OUTAGE.match(spoken):

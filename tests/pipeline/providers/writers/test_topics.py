@@ -72,7 +72,8 @@ def test_a_shape_gives_slots():
     assert derived_slots("Milan vs Atalanta")["b"] == "Atalanta"
     assert derived_slots("Is Reddit Down")["subject"] == "Reddit"
     assert derived_slots("Andor Season 2 Trailer")["title"] == "Andor"
-    assert "a" not in derived_slots("Wordle")
+    assert derived_slots("Tom Cruise")["person"] == "Tom Cruise"
+    assert not {"a", "subject", "person"} & derived_slots("Red Carpet Looks").keys()
 
 
 @pytest.mark.parametrize(
