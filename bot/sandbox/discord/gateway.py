@@ -53,6 +53,7 @@ class Connection:
 
     def __init__(self, ws: web.WebSocketResponse, *, zlib_stream: bool) -> None:
         self.session: Session | None = None
+        self.is_closed_here = False
         self._ws = ws
         self._compressor = zlib.compressobj() if zlib_stream else None
         self._outgoing: asyncio.Queue[Json | int] = asyncio.Queue()
@@ -61,6 +62,7 @@ class Connection:
         self._outgoing.put_nowait({"op": op, "d": data, "s": seq, "t": event or None})
 
     def close(self, code: int) -> None:
+        self.is_closed_here = True
         self._outgoing.put_nowait(code)
 
     async def write(self) -> None:
@@ -218,7 +220,7 @@ class Gateway:
         session = connection.session
         if session is not None and session.connection is connection:
             session.connection, session.lost_s = None, self._clock.now_s()
-            if code in _ENDING_CLOSES:
+            if code in _ENDING_CLOSES and not connection.is_closed_here:
                 self._end(session)
         self._changes.notify()
 

@@ -105,7 +105,7 @@ class Interactions:
         interaction = self._open(request)
         body = await compose.read_body(request)
         kind, data = body.json.get("type"), body.json.get("data") or {}
-        is_update_of_nothing = kind in (UPDATE, DEFER_UPDATE) and interaction.origin is None
+        is_update_of_nothing = kind == UPDATE and interaction.origin is None
         if kind not in _ALLOWED_CALLBACKS[interaction.kind] or is_update_of_nothing:
             raise malformed("type", f"Type {kind} does not answer this interaction.")
         self._answer(interaction, kind, compose.Body(data, body.uploads))
