@@ -6,6 +6,7 @@ sees half a transaction. Transactions hold the lock: nothing slow is awaited ins
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Database:
         """Migrate and open; StorageUnusable when the file is damaged, too new or out of reach."""
         with _readable_errors(path):
             await asyncio.to_thread(migrate, path)
-            connection = await aiosqlite.connect(path, isolation_level=None, timeout=10)
+            connection = await _connection(path)
         database = cls(connection, path)
         try:
             connection.row_factory = sqlite3.Row
@@ -59,9 +60,9 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """Wait for the statement under way and end the connection's thread; safe to call twice.
+        """Wait for the statement under way and end the thread, also when cancelled meanwhile.
 
-        The thread would keep the process alive, so a cancelled caller still waits for it.
+        Safe to call twice.
         """
         closing = asyncio.ensure_future(self._connection.close())
         try:
@@ -158,6 +159,19 @@ class Database:
         with _readable_errors(self.path):
             async with self._connection.execute(sql, tuple(values)) as cursor:
                 return Executed(cursor.rowcount, cursor.lastrowid or 0)
+
+
+def _connection(path: Path) -> aiosqlite.Connection:
+    # Its thread keeps a process alive in which somebody forgot close(), unless it is a daemon;
+    # it is one when it is made by one.
+    made: list[aiosqlite.Connection] = []
+    maker = threading.Thread(
+        target=lambda: made.append(aiosqlite.connect(path, isolation_level=None, timeout=10)),
+        daemon=True,
+    )
+    maker.start()
+    maker.join()
+    return made[0]
 
 
 @contextmanager

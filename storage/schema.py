@@ -7,16 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from storage.errors import StorageUnusable
 
-MIGRATIONS = resources.files("storage") / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def migrate(path: Path, migrations: Traversable = MIGRATIONS) -> int:
+def migrate(path: Path, migrations: Path = MIGRATIONS) -> int:
     """Bring the file to the newest version, which is returned; each step whole or not at all."""
     steps = _numbered(migrations)
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
@@ -34,9 +32,8 @@ def newest_version() -> int:
     return len(_numbered(MIGRATIONS))
 
 
-def _numbered(migrations: Traversable) -> list[Traversable]:
-    files = (entry for entry in migrations.iterdir() if entry.name.endswith(".sql"))
-    steps = sorted(files, key=lambda entry: entry.name)
+def _numbered(migrations: Path) -> list[Path]:
+    steps = sorted(migrations.glob("*.sql"))
     numbers = [int(entry.name[:4]) for entry in steps]
     if numbers != list(range(1, len(steps) + 1)):
         raise ValueError(f"migrations are not numbered from 1 without gaps: {numbers}")
