@@ -81,6 +81,7 @@ async def test_more_than_100_commands_are_refused(sync):
 async def test_a_sync_replaces_what_was_there(sandbox, sync):
     await sync(command(name="old"))
     await sync(command(name="new", options=[option()]))
+    await sandbox.wait_commands_synced(timeout_s=0.01)
     assert [each["name"] for each in sandbox.commands] == ["new"]
 
 

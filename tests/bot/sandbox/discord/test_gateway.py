@@ -1,5 +1,7 @@
 import asyncio
+import json
 
+import aiohttp
 import discord
 import pytest
 
@@ -124,3 +126,41 @@ async def test_role_changes_are_told_with_the_members_intent(granting, start):
             sandbox.set_roles(ann, [sandbox.approver])
             _, after = await changed
             assert after.get_role(sandbox.approver.id) is not None
+
+
+HEARTBEAT = '{"op": 1, "d": null}'
+PRESENCE = '{"op": 3, "d": {}}'
+
+
+def identify(sandbox, intents=1):
+    return json.dumps({"op": 2, "d": {"token": sandbox.token, "intents": intents}})
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (["not json"], 4002),
+        ([PRESENCE], 4003),
+        ([identify, identify], 4005),
+        ([lambda sandbox: identify(sandbox, intents=-1)], 4013),
+        (['{"op": 6, "d": {"token": "wrong", "session_id": "x", "seq": 0}}'], 4004),
+        ([identify, '{"op": 99}'], 4001),
+        ([HEARTBEAT, identify, PRESENCE, "end"], 4002),
+    ],
+)
+async def test_a_client_that_breaks_the_protocol_is_closed(sandbox, sent, code):
+    url = f"{sandbox.gateway.url}?v=10&encoding=json"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as ws:
+        for text in sent:
+            await ws.send_str(text(sandbox) if callable(text) else text)
+        async for _ in ws:
+            pass
+    assert ws.close_code == code
+
+
+async def test_a_connection_that_breaks_off_can_resume(bot, sandbox):
+    resumed = asyncio.create_task(bot.wait_for("resumed", timeout=10))
+    await asyncio.sleep(0)
+    bot.ws.socket._response.connection.transport.abort()
+    await resumed
+    assert (sandbox.gateway.identifies, sandbox.gateway.resumes) == (1, 1)
