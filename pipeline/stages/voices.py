@@ -95,18 +95,23 @@ def _take(line: Line, voice: Voice, store: SpeechStore, ctx: StageContext) -> Ta
     if kept is not None:
         return Take(line, _dressed(kept, line, voice.name), reused=True)
     speech = voice.speak(line.text, character, line.emotion)
-    dressed = _dressed(speech, line, voice.name)  # what cannot be used is not kept either
-    store.put(key, speech, voice.name)
-    return Take(line, dressed, reused=False)
+    _span(speech, line, voice.name)  # what cannot be used is not kept either
+    return Take(line, _dressed(store.put(key, speech, voice.name), line, voice.name), reused=False)
 
 
-def _dressed(speech: Speech, line: Line, provider: str) -> Speech:
-    """The line as it stands in the reel: trimmed, levelled, with soft ends."""
+def _span(speech: Speech, line: Line, provider: str) -> tuple[float, float]:
+    """Where the line is heard; ProviderError for sound that no reel can use."""
     if not np.isfinite(speech.samples).all():
         raise ProviderError(provider, f"line {line.index} came back as broken sound.")
     bounds = sound.span(sound.is_sound(speech.samples, speech.sample_rate))
     if bounds is None or bounds[1] - bounds[0] < SHORTEST_S:
         raise ProviderError(provider, f"line {line.index} came back without sound.")
+    return bounds
+
+
+def _dressed(speech: Speech, line: Line, provider: str) -> Speech:
+    """The line as it stands in the reel: trimmed, levelled, with soft ends."""
+    bounds = _span(speech, line, provider)
     trimmed = _trimmed(speech, max(0.0, bounds[0] - MARGIN_S), bounds[1] + MARGIN_S)
     level = TARGET_LUFS + EMPHASIS_DB.get(line.emotion, 0.0)
     samples = _levelled(trimmed.samples, speech.sample_rate, level)

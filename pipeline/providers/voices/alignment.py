@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from pipeline.providers.voices.phonemes import PAUSES
 from pipeline.sections import Phoneme, Word
@@ -101,12 +101,10 @@ def _weights(group: list[int], heard: tuple[int, ...], spoken: Sequence[str]) ->
 
 
 def _shared(texts: list[str], weights: list[float], start: float, end: float) -> list[Word]:
-    total, passed, words = sum(weights), 0.0, []
-    for text, weight in zip(texts, weights, strict=True):
-        first = start + (end - start) * passed / total
-        passed += weight
-        words.append(Word(text=text, start=first, end=start + (end - start) * passed / total))
-    return words
+    total = sum(weights)
+    inner = [start + (end - start) * part / total for part in accumulate(weights[:-1])]
+    edges = pairwise([start, *inner, end])
+    return [Word(text=text, start=a, end=b) for text, (a, b) in zip(texts, edges, strict=True)]
 
 
 def phoneme_times(symbols: Sequence[Timed]) -> tuple[Phoneme, ...]:

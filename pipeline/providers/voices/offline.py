@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.providers.voices.accents import accented
 from pipeline.providers.voices.alignment import Match, Timed
 from pipeline.providers.voices.delivery import DELIVERIES, Delivery
 from pipeline.providers.voices.engine import (
+    LATE_S,
     MODEL_RATE,
     PAD_ID,
     UNIT_S,
@@ -25,6 +27,7 @@ from pipeline.providers.voices.engine import (
 )
 from pipeline.providers.voices.hibari import Hibari
 from pipeline.providers.voices.kokoro import Kokoro
+from pipeline.providers.voices.pauses import with_pauses
 from pipeline.providers.voices.phonemes import PAUSES, Chunk, Phonemiser
 from pipeline.providers.voices.spoken import caption_words, spoken_form
 from pipeline.sections import Emotion
@@ -80,8 +83,11 @@ class OfflineVoice:
         speed = recipe.speed * delivery.pace / delivery.pitch  # the tape changes the tempo too
         samples, symbols = self._synthesise(_parts(sounds), character, speed)
         tape = recipe.tape * delivery.pitch
+        samples, symbols = with_pauses(samples, symbols, MODEL_RATE, tape / delivery.pace)
         samples = sound.resample(samples, SAMPLE_RATE / (MODEL_RATE * tape))
         symbols = [Timed(s.symbol, s.start / tape, s.end / tape, s.chunk) for s in symbols]
+        # Resampling rounds to whole samples, so the last time could lie just behind them.
+        symbols = _shifted(symbols, 0.0, samples.size / SAMPLE_RATE)
         return _speech(samples, words, spoken, matches, symbols)
 
     def _read(self, spoken: list[str], text: str) -> tuple[list[Chunk], list[Match]]:
@@ -121,7 +127,7 @@ class OfflineVoice:
         bounds = sound.span(heard)
         if bounds is None:
             raise ProviderError(self.name, "the model was silent for this line.")
-        symbols = _until_silence(_timed(part, made.units, bounds[0]), heard)
+        symbols = _until_silence(_timed(part, made.units, bounds), heard)
         start, end = max(0.0, bounds[0] - LEAD_S), bounds[1] + TAIL_S
         cut = made.samples[round(start * MODEL_RATE) : round(end * MODEL_RATE)]
         return cut, _shifted(symbols, -start, cut.size / MODEL_RATE)
@@ -184,12 +190,14 @@ def _parts(sounds: list[str]) -> list[Part]:
     return [*parts, Part(symbols, tuple(owners))]
 
 
-def _timed(part: Part, units: tuple[int, ...], first_sound: float) -> list[Timed]:
-    ends = np.cumsum(units) * UNIT_S  # the first is the pad's
-    ends[0] = min(ends[0], first_sound)
+def _timed(part: Part, units: tuple[int, ...], span: tuple[float, float]) -> list[Timed]:
+    """Times of the symbols; the first and the last reach to the ends of the sound."""
+    ends = np.cumsum(units)[:-1] * UNIT_S - LATE_S  # the first is the pad's
+    ends[0], ends[-1] = min(ends[0], span[0]), max(ends[-1], span[1])
+    edges = pairwise(ends.tolist())
     return [
-        Timed(symbol, float(ends[n]), float(ends[n + 1]), chunk)
-        for n, (symbol, chunk) in enumerate(zip(part.symbols, part.chunks, strict=True))
+        Timed(symbol, start, end, chunk)
+        for symbol, chunk, (start, end) in zip(part.symbols, part.chunks, edges, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -68,12 +68,21 @@ class Phonemiser:
 
     def read(self, text: str) -> list[Chunk]:
         """Spell the text out (numbers, prices, dates) and give the sound of every chunk."""
+        return [self._repaired(chunk) for chunk in self._chunks(text)]
+
+    def _repaired(self, chunk: Chunk) -> Chunk:
+        """Read alone what the reader swallowed (a letter or number between some neighbours)."""
+        if chunk.phonemes or not any(character.isalnum() for character in chunk.text):
+            return chunk
+        alone = " ".join(part.phonemes for part in self._chunks(chunk.text))
+        return replace(chunk, phonemes=alone.strip())
+
+    def _chunks(self, text: str) -> list[Chunk]:
         reader = self._reader
         normalise = importlib.import_module("hibari.g2p.normalize").normalize
-        tokens = reader.phonemize_tokens(reader.tokenize(normalise(text)))
         chunks: list[Chunk] = []
         pending: list[Any] = []
-        for token in tokens:
+        for token in reader.phonemize_tokens(reader.tokenize(normalise(text))):
             pending.append(token)
             if token.whitespace:
                 chunks.append(self._chunk(pending))

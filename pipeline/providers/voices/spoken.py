@@ -14,11 +14,14 @@ SILENT = ""
 LONGEST_NUMBER = 12
 """Digits; a longer run is read digit by digit, because nobody follows a quintillion."""
 
-_PUNCTUATION = frozenset(";:,.!?—–-…\"“”'()")
+_PUNCTUATION = frozenset(";:,.!?—–-\"“”'()")
 _SIGNS = frozenset("$£€¥₹₩¢%&+@#=°/")
 _HASHTAG = re.compile(r"#(?!\d)")
+_MINUS = re.compile(r"^[-–](?=\d)")
 _LONG_NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER + 1},}}")
-_SAME_SOUND = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "«": '"', "»": '"'})
+_SAME_SOUND = str.maketrans(
+    {"’": "'", "‘": "'", "`": "'", "´": "'", "«": '"', "»": '"', "⁄": "/", "…": "..."}
+)
 
 
 def caption_words(text: str) -> list[str]:
@@ -31,10 +34,10 @@ def spoken_form(word: str) -> str:
 
     Raises UserError for a letter that English speech has no sound for.
     """
-    plain = unicodedata.normalize("NFKC", word.translate(_SAME_SOUND))
+    plain = unicodedata.normalize("NFKC", word).translate(_SAME_SOUND)
     kept = "".join(_spoken_character(character, word) for character in plain)
     kept = _LONG_NUMBER.sub(lambda run: f" {' '.join(run.group())} ", _HASHTAG.sub("", kept))
-    kept = " ".join(kept.split())
+    kept = _MINUS.sub("minus ", " ".join(kept.split()))
     return kept if any(c.isalnum() or c in _SIGNS for c in kept) else _pause(kept)
 
 
@@ -61,4 +64,6 @@ def _latin(letter: str, word: str) -> str:
 
 def _pause(punctuation: str) -> str:
     """A lone dash or an ellipsis is a pause; lone quotes and brackets are nothing."""
-    return punctuation if any(c in "—–-….,;:!?" for c in punctuation) else SILENT
+    if any(c in "—–-" for c in punctuation):
+        return "—"
+    return punctuation if any(c in ".,;:!?" for c in punctuation) else SILENT
