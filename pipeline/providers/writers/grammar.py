@@ -9,14 +9,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-
-import inflect
 
 from pipeline.providers.writers.grammar_data import Grammar
 from pipeline.shows import Character, Show
 
 _SLOT = re.compile(r"\{((?:[a-z]+:)*)([a-z_]+)\}")
+# By sound: "an umbrella, an hour", but "a unicorn, a one-way ticket".
+_VOWEL_SOUND = re.compile(r"(?!uni|use|eu|one)[aeiou]|hour|honest|heir", re.IGNORECASE)
 _SENTENCE_START = re.compile(r"(^|[.!?] )([a-zà-ÿ])")
 
 
@@ -74,17 +73,16 @@ def _address(character: Character, show: Show, rng: random.Random) -> str:
     return rng.choice(character.nicknames or (character.name,))
 
 
-@cache
-def _inflector() -> inflect.engine:
-    return inflect.engine()
-
-
 def _with_article(noun: str) -> str:
-    return str(_inflector().a(noun))
+    return f"{'an' if _VOWEL_SOUND.match(noun) else 'a'} {noun}"
 
 
 def _singular(noun: str) -> str:
-    return str(_inflector().singular_noun(noun) or noun)
+    """Of a regular plural; anything else stays as it is."""
+    for ending, instead in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("s", "")):
+        if noun.endswith(ending) and not noun.endswith("ss"):
+            return noun.removesuffix(ending) + instead
+    return noun
 
 
 _FORMS = {"a": _with_article, "one": _singular}

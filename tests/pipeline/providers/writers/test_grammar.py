@@ -98,6 +98,24 @@ def test_slots_take_articles_and_singulars():
     assert slots.fill("{a:one:hoard}, {a:gear}. {one:hoard}?") == "An acorn, a whistle. Acorn?"
 
 
+@pytest.mark.parametrize(
+    ("plural", "one"),
+    [
+        ("acorns", "An acorn"),
+        ("pine cones", "A pine cone"),
+        ("berries", "A berry"),
+        ("boxes", "A box"),
+        ("peaches", "A peach"),
+        ("unicorns", "A unicorn"),
+        ("hours", "An hour"),
+        ("glass", "A glass"),
+        ("fish", "A fish"),
+    ],
+)
+def test_regular_nouns_are_inflected(plural, one):
+    assert Slots({"hoard": plural}, {}, random.Random(0)).fill("{a:one:hoard}") == one
+
+
 def test_what_a_slot_brings_is_not_filled_again():
     slots = Slots({"topic": "{snack}"}, {"snack": ("brie",)}, random.Random(0))
     assert slots.fill("{topic}") == "{snack}"
