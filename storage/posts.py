@@ -127,13 +127,14 @@ class Posts:
                 f"The post of episode {post.episode_id} is {post.state.value} and cannot become "
                 f"{to.value}."
             )
-        changes = {"waits": 0, "error": "", "run_after": None, **columns, "state": to}
+        changes: dict[str, Value] = {"waits": 0, "error": "", "run_after": None, **columns}
+        changes["state"] = to
         return await self._update(post, changes)
 
     async def wait(self, post: Post, *, reason: str, run_after: datetime) -> Post:
         """Leave it as it is until later."""
-        changes = {"error": reason, "run_after": to_text(run_after), "waits": post.waits + 1}
-        return await self._update(post, changes)
+        changes: dict[str, Value] = {"error": reason, "run_after": to_text(run_after)}
+        return await self._update(post, {**changes, "waits": post.waits + 1})
 
     async def go_on(self, platform: str) -> None:
         """Nothing under way waits any longer."""
@@ -166,6 +167,15 @@ class Posts:
             (post.episode_id, post.platform),
         )
         return [from_row(PostCall, row) for row in rows]
+
+    async def unanswered(self, post: Post, call: str) -> int:
+        """How many calls of a kind have an unknown end, since the post was claimed."""
+        row = await self._db.fetch_one(
+            "SELECT count(*) FROM post_calls WHERE episode_id = ? AND platform = ? AND call = ?"
+            " AND outcome = '' AND started_at >= ?",
+            (post.episode_id, post.platform, call, to_text(post.created_at)),
+        )
+        return 0 if row is None else int(row[0])
 
     async def _update(self, post: Post, columns: dict[str, Value]) -> Post:
         # The container as well as the state: a second bot may have made its own meanwhile.
