@@ -180,7 +180,7 @@ def unused_keys(settings: Settings) -> list[str]:
 def load_settings(env_file: Path | None = Path(".env"), **values: object) -> Settings:
     """Read everything; a UserError names the variable that is wrong, and never its secret."""
     try:
-        return Settings(_env_file=env_file, **values)  # type: ignore[arg-type, call-arg]
+        return Settings(_env_file=env_file, **values)  # type: ignore[arg-type]
     except ValidationError as error:
         raise UserError(_sentence(error)) from None
     except (SettingsError, UnicodeDecodeError) as error:

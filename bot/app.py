@@ -1,0 +1,247 @@
+"""Builds database, services and engine from settings; the only place that wires them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.settings import Settings, unused_keys
+from pipeline.engine import Engine
+from pipeline.errors import ProviderError, UserError
+from pipeline.executors import process_executors
+from pipeline.services.bookkeeping import Bookkeeping
+from pipeline.services.drafts import Drafts
+from pipeline.services.episodes import EpisodeService
+from pipeline.services.library import LibraryService
+from pipeline.services.outgoing import OutgoingReels
+from pipeline.services.publishing import Publishing
+from pipeline.services.reviews import Reviews, VoteReader
+from pipeline.services.reviews import Votes as ReadVotes
+from pipeline.services.trends import TrendService
+from pipeline.shows import Show, load_show
+from pipeline.workflow import Lane
+from storage.database import Database
+from storage.folder import DataFolder
+from storage.notes import Notes
+from storage.records import Message
+
+if TYPE_CHECKING:
+    from pipeline.publishing.base import Publisher
+    from pipeline.publishing.checks import ReelFacts
+
+log = logging.getLogger(__name__)
+
+PUBLISHER_USED = "publisher"
+"""Note: the publisher this channel has used; `auto` never falls back from it by itself."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Votes:
+    """Reads votes through whichever Discord client there is; without one nothing is posted."""
+
+    def __init__(self) -> None:
+        self._reader: VoteReader | None = None
+
+    def read_through(self, reader: VoteReader) -> None:
+        self._reader = reader
+
+    async def votes(self, draft: Message) -> ReadVotes | None:
+        return await self._connected().votes(draft)
+
+    async def is_approver(self, user_id: int) -> bool:
+        return await self._connected().is_approver(user_id)
+
+    def _connected(self) -> VoteReader:
+        if self._reader is None:
+            raise ProviderError("Discord", "the reactions cannot be read without DISCORD_TOKEN")
+        return self._reader
+
+
+class Listeners:
+    """Hands each event to everybody who asked for them; one that fails does not stop the others."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[object], None]] = []
+
+    def add(self, callback: Callable[[object], None]) -> None:
+        self._callbacks.append(callback)
+
+    def __call__(self, event: object) -> None:
+        for callback in self._callbacks:
+            try:
+                callback(event)
+            except Exception:
+                log.exception("a listener failed")
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything that is wired together; `guild_id` and the like are checked by `emf run`."""
+
+    settings: Settings
+    show: Show
+    folder: DataFolder
+    db: Database
+    engine: Engine
+    episodes: EpisodeService
+    drafts: Drafts
+    trends: TrendService
+    library: LibraryService
+    reviews: Reviews
+    publishing: Publishing
+    votes: Votes
+    job_events: Listeners
+    post_events: Listeners
+
+    @property
+    def guild_id(self) -> int:
+        return self.settings.discord_guild_id or 0
+
+    @property
+    def approver_role_id(self) -> int:
+        return self.settings.discord_approver_role_id or 0
+
+    @property
+    def approval_channel_id(self) -> int:
+        return self.settings.discord_approval_channel_id or 0
+
+    async def start_engine(self) -> None:
+        """Paint what the library lacks, then begin with the jobs that wait."""
+        await self.library.fill()
+        await self.engine.start()
+
+
+@asynccontextmanager
+async def open_studio(settings: Settings, holder: str) -> AsyncIterator[Studio]:
+    """Lock DATA_DIR for `holder`, open everything, and close it in the right order."""
+    config = settings.studio_config()
+    show = load_show(settings.show, settings.data_dir)
+    folder = DataFolder(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(folder.lock(holder))
+        db = await stack.enter_async_context(await Database.open(folder.database))
+        publisher = await stack.enter_async_context(open_publisher(settings, folder))
+        await remember_publisher(Notes(db), settings, publisher.platform)
+        reels = OutgoingReels(
+            db=db,
+            folder=folder,
+            show=show,
+            account=publisher.account,
+            ai_label=settings.ai_label,
+            max_hashtags=settings.max_hashtags,
+            probe=_probe,
+        )
+        bookkeeping = Bookkeeping(db, show=show, mark=reels.mark, clock=utc_now)
+        executors = process_executors(folder.run, render_workers=settings.render_workers)
+        job_events, post_events = Listeners(), Listeners()
+        engine = Engine(
+            db,
+            folder,
+            executors=executors,
+            config=config,
+            show=show,
+            hooks=bookkeeping,
+            on_event=job_events,
+            clock=utc_now,
+        )
+        stack.push_async_callback(engine.stop)
+        reviews = Reviews(db=db, approvals_needed=settings.approvals_needed, clock=utc_now)
+        votes = Votes()
+        yield Studio(
+            settings=settings,
+            show=show,
+            folder=folder,
+            db=db,
+            engine=engine,
+            episodes=EpisodeService(
+                db=db,
+                folder=folder,
+                engine=engine,
+                bookkeeping=bookkeeping,
+                show=show,
+                config=config,
+                clock=utc_now,
+            ),
+            drafts=Drafts(db=db, engine=engine, clock=utc_now),
+            trends=TrendService(db=db, engine=engine, clock=utc_now),
+            library=LibraryService(
+                db=db, folder=folder, show=show, executor=executors[Lane.CPU], clock=utc_now
+            ),
+            reviews=reviews,
+            publishing=Publishing(
+                db=db,
+                publisher=publisher,
+                reels=reels,
+                reviews=reviews,
+                reader=votes,
+                on_event=post_events,
+                clock=utc_now,
+            ),
+            votes=votes,
+            job_events=job_events,
+            post_events=post_events,
+        )
+
+
+@asynccontextmanager
+async def open_publisher(settings: Settings, folder: DataFolder) -> AsyncIterator[Publisher]:
+    """The platform that posts go to; imported when asked for."""
+    if settings.publisher_choice() == "folder":
+        from pipeline.publishing.folder import FolderPublisher
+
+        yield FolderPublisher(folder.path / "posts")
+        return
+    if settings.meta_access_token is None or not settings.instagram_user_id:
+        raise UserError(
+            "Instagram needs META_ACCESS_TOKEN and INSTAGRAM_USER_ID; "
+            "set both, or PUBLISHER=folder to work without it."
+        )
+    from pipeline.publishing.instagram import InstagramPublisher
+
+    publisher = InstagramPublisher(
+        token=settings.meta_access_token,
+        user_id=settings.instagram_user_id,
+        graph_url=settings.instagram_graph_url,
+        upload_url=settings.instagram_upload_url,
+    )
+    try:
+        yield publisher
+    finally:
+        await publisher.close()
+
+
+async def remember_publisher(notes: Notes, settings: Settings, platform: str) -> None:
+    """A channel that has used Instagram never falls back to the folder by itself."""
+    before = await notes.get(PUBLISHER_USED)
+    if before == "instagram" and platform == "folder" and settings.publisher == "auto":
+        raise UserError(
+            "This channel has posted to Instagram, and META_ACCESS_TOKEN is empty now; "
+            "set it again, or PUBLISHER=folder to go on without Instagram."
+        )
+    await notes.set(PUBLISHER_USED, platform)
+
+
+def said_at_start(settings: Settings) -> list[str]:
+    """What `auto` has chosen, and other things a person should know before it matters."""
+    said = [
+        f"Writer offline, voice offline, pictures from the library, "
+        f"posts to {settings.publisher_choice()}.",
+        f"Slots `{settings.publish_cron}` in {settings.timezone}.",
+    ]
+    if keys := unused_keys(settings):
+        said.append(f"{', '.join(keys)} are set, but this version has no provider for them.")
+    return said
+
+
+def _probe(reel: Path) -> ReelFacts:
+    from pipeline.reel.probe import probe  # loads the decoder
+
+    return probe(reel)

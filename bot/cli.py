@@ -1,0 +1,237 @@
+"""The command line `emf`. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+app = typer.Typer(
+    help="Excuse My French: a channel of short comedy reels, run from Discord.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+db = typer.Typer(help="The database: init, check, backup.", no_args_is_help=True)
+trends = typer.Typer(help="Topics people talk about.", no_args_is_help=True)
+app.add_typer(db, name="db")
+app.add_typer(trends, name="trends")
+
+Topic = Annotated[str | None, typer.Option(help="What the reel is about.")]
+Output = Annotated[Path | None, typer.Option(help="Write the result to this file as well.")]
+ScriptFile = Annotated[Path, typer.Argument(help="A script as JSON, made by hand or by `script`.")]
+EpisodeId = Annotated[int, typer.Argument(help="The number of the episode.")]
+
+SLASH = {
+    "trends": "/trends fetch",
+    "script": "/script write",
+    "voices": "/render start",
+    "images": "/render start",
+    "video": "/render start",
+    "make": "/make",
+    "publish": "/publish now",
+}
+"""What to use instead while a bot holds DATA_DIR."""
+
+
+def run() -> None:
+    """The entry point: errors become one sentence and exit code 2, bugs a traceback and 1."""
+    from bot.errors import sentence
+    from pipeline.errors import ProviderError, UserError
+    from storage.errors import StorageError, StorageUnusable
+
+    try:
+        app()
+    except (UserError, StorageError) as error:
+        text = str(error)
+        command = next((word for word in sys.argv[1:] if word in SLASH), None)
+        if isinstance(error, StorageUnusable) and "slash commands" in text and command:
+            text += f" For this one: {SLASH[command]}."
+        _fail(text, 2)
+    except ProviderError as error:
+        _fail(sentence(error), 1)
+    except KeyboardInterrupt:
+        _fail("Stopped; what was finished is kept.", 130)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(text.rstrip() + "\n")
+    sys.exit(code)
+
+
+def _start(work: Coroutine[Any, Any, int | None]) -> None:
+    code = asyncio.run(work)
+    if code:
+        raise typer.Exit(code)
+
+
+def _settings(*, quiet: bool = True) -> Settings:
+    from bot.logs import set_up_logging
+    from bot.settings import forget_environment, load_settings
+
+    settings = load_settings()
+    level = "WARNING" if quiet and settings.log_level == "INFO" else settings.log_level
+    set_up_logging(level, settings.secrets(), structured=settings.structured_logging)
+    forget_environment()
+    return settings
+
+
+@app.command("run")
+def run_bot() -> None:
+    """Run the bot until it is told to stop."""
+    from bot.service import serve
+
+    _start(serve(_settings(quiet=False)))
+
+
+@app.command()
+def demo(
+    dir: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    topic: Topic = None,
+    open: Annotated[
+        bool, typer.Option(help="Keep running, with the channel as a page in the browser.")
+    ] = False,
+) -> None:
+    """One evening of the channel, from a topic to a post, without a key or the network."""
+    from bot.demo import play
+
+    _start(play(dir, topic, keep_open=open))
+
+
+@app.command()
+def doctor(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what is fine, too.")
+    ] = False,
+    strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
+) -> None:
+    """Check that everything the channel needs is there."""
+    from bot.doctor import examine
+
+    _start(examine(_settings(), verbose=verbose, strict=strict))
+
+
+@app.command()
+def health() -> None:
+    """Ask the running bot whether it is well (exit 0) or not (exit 1)."""
+    from bot.health import ask
+
+    _start(ask(_settings()))
+
+
+@db.command("init")
+def db_init() -> None:
+    """Make the database, or bring it up to date (with a backup before)."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.init_database(_settings()))
+
+
+@db.command("check")
+def db_check() -> None:
+    """Read the whole database and report damage."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.check_database(_settings()))
+
+
+@db.command("backup")
+def db_backup(
+    file: Annotated[Path, typer.Argument(help="A file that does not exist yet.")],
+) -> None:
+    """Copy the database to a file; works while the bot runs."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.back_up_database(_settings(), file))
+
+
+@trends.command("fetch")
+def trends_fetch(
+    days: Annotated[int, typer.Option(min=1, max=30, help="How far back to show.")] = 7,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many to show.")] = 10,
+) -> None:
+    """Ask the sources for topics and store them."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.fetch_trends(_settings(), days=days, limit=limit))
+
+
+@trends.command("list")
+def trends_list(
+    days: Annotated[int, typer.Option(min=1, max=30, help="How far back to show.")] = 7,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many to show.")] = 10,
+) -> None:
+    """Show the topics that are stored."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.list_trends(_settings(), days=days, limit=limit))
+
+
+@app.command()
+def script(
+    from_trends: Annotated[
+        bool, typer.Option("--from-trends", help="Take the best unused topic (the default).")
+    ] = False,
+    days: Annotated[int, typer.Option(min=1, max=30, help="How old a topic may be.")] = 3,
+    topic: Topic = None,
+    output: Output = None,
+) -> None:
+    """Write a script."""
+    from bot import stages_by_hand as by_hand
+    from pipeline.errors import UserError
+
+    if from_trends and topic is not None:
+        raise UserError("Give --topic or --from-trends, not both.")
+    _start(by_hand.write_script(_settings(), topic=topic, days=days, output=output))
+
+
+@app.command()
+def voices(script: ScriptFile) -> None:
+    """Speak a script, line by line; prints the timeline's path."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.stage_of_script(_settings(), script, "voices", "timeline.json"))
+
+
+@app.command()
+def images(script: ScriptFile) -> None:
+    """Choose a picture for every line of a script; prints the selection's path."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.stage_of_script(_settings(), script, "images", "image_selections.json"))
+
+
+@app.command()
+def video(episode: EpisodeId, output: Output = None) -> None:
+    """Make the reel of an episode; prints its path."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.make_video(_settings(), episode, output=output))
+
+
+@app.command()
+def make(topic: Topic = None) -> None:
+    """From a topic to a finished reel, without Discord; prints its path."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.make_reel(_settings(), topic))
+
+
+@app.command()
+def publish(
+    episode: EpisodeId,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, post nothing.")
+    ] = False,
+) -> None:
+    """Post an approved episode now."""
+    from bot import stages_by_hand as by_hand
+
+    _start(by_hand.publish(_settings(), episode, dry_run=dry_run))

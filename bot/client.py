@@ -1,0 +1,120 @@
+"""StudioBot: the Discord client; wires cogs to services, repairs what it missed while away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import discord
+import yarl
+from discord.ext import commands
+
+from bot.app import said_at_start, utc_now
+from bot.errors import sentence
+from bot.scheduler import Schedule
+from bot.settings import DISCORD_API
+from cogs._drafts import DraftDesk
+from cogs._progress import Progress
+from cogs._votes import DiscordVotes
+
+if TYPE_CHECKING:
+    from bot.app import Studio
+    from pipeline.publishing.base import Slot
+
+log = logging.getLogger(__name__)
+
+COGS = ("cogs.trends", "cogs.scripts", "cogs.renders", "cogs.publishing", "cogs.overview")
+
+
+def default_intents() -> discord.Intents:
+    """No privileged intent: roles come with the events, or are fetched when they matter."""
+    return discord.Intents.default()
+
+
+class StudioBot(commands.Bot):
+    """Slash commands for people, the same by mention for the keyboard."""
+
+    def __init__(
+        self, studio: Studio, schedule: Schedule, *, intents: discord.Intents | None = None
+    ) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            intents=intents or default_intents(),
+            allowed_mentions=discord.AllowedMentions.none(),
+            help_command=None,
+        )
+        self.studio = studio
+        self.progress = Progress(self)
+        self.drafts = DraftDesk(self)
+        self.votes = DiscordVotes(self, guild_id=studio.guild_id, role_id=studio.approver_role_id)
+        self.said_at_start = said_at_start(studio.settings)
+        self.reached = asyncio.Event()
+        """Set once Discord has been reached and drafts were brought up to date."""
+        studio.votes.read_through(self.votes)
+        # We never speak; without this every start warns of packages for voice chat.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        self._schedule = schedule
+
+    async def setup_hook(self) -> None:
+        """Load the cogs and sync the commands to the one guild, before the gateway connects."""
+        await use_api(self, self.studio.settings.discord_api_url)
+        for name in COGS:
+            await self.load_extension(name)
+        guild = discord.Object(self.studio.guild_id)
+        self.tree.copy_global_to(guild=guild)
+        await self.tree.sync(guild=guild)
+
+    async def on_ready(self) -> None:
+        """Also after every new session: what happened meanwhile is read back."""
+        log.info("ready as %s", self.user)
+        guild = self.get_guild(self.studio.guild_id)
+        if guild is not None:
+            await self.studio.drafts.set_upload_limit(guild.filesize_limit)
+        await self.drafts.repair()
+        self.reached.set()
+
+    def next_slots(self, count: int) -> list[Slot]:
+        """The coming slots of PUBLISH_CRON."""
+        return self._schedule.next_slots(utc_now(), count)
+
+    def on_job_event(self, event: object) -> None:
+        """The engine's events become Discord events that the cogs listen to."""
+        self.dispatch("studio_job", event)
+
+    def on_post_event(self, event: object) -> None:
+        """The same for what became of posts."""
+        self.dispatch("studio_post", event)
+
+    async def on_command_error(
+        self, context: commands.Context[Any], error: commands.CommandError, /
+    ) -> None:
+        """One place turns every error of a command into one sentence."""
+        await context.send(sentence_for_command(error)[:1900], ephemeral=True)
+
+
+def sentence_for_command(
+    error: commands.CommandError | discord.app_commands.AppCommandError,
+) -> str:
+    """The person's sentence; discord.py's own wrappers are taken off first."""
+    inner: BaseException = error
+    while (deeper := getattr(inner, "original", None)) is not None:
+        inner = deeper
+    if isinstance(inner, commands.CommandNotFound):
+        return "There is no such command; `/help` lists them."
+    if isinstance(inner, commands.CheckFailure | commands.UserInputError):
+        return str(inner)
+    return sentence(inner)
+
+
+async def use_api(bot: StudioBot, url: str) -> None:
+    """Point discord.py at another API base; it has no public option for that (2.7)."""
+    if url == DISCORD_API:
+        return
+    _, gateway, _ = await bot.http.get_bot_gateway()
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
+
+
+def set_rest_base(url: str) -> None:
+    """Before login: every REST call goes to this base."""
+    discord.http.Route.BASE = url

@@ -1,0 +1,102 @@
+"""`emf run`: the bot, its engine and its schedule, from the first line of log to a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack, suppress
+
+import discord
+
+from bot.app import Studio, open_studio, said_at_start
+from bot.client import StudioBot, set_rest_base
+from bot.health import answering
+from bot.scheduler import Schedule, StudioScheduler
+from bot.settings import Settings
+from pipeline.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; jobs under way are queued again for the next start."""
+    token = _discord_token(settings)
+    set_rest_base(settings.discord_api_url)
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with AsyncExitStack() as stack:
+        studio = await stack.enter_async_context(open_studio(settings, "A bot"))
+        schedule = Schedule(settings.publish_cron, settings.zone())
+        bot = await stack.enter_async_context(StudioBot(studio, schedule))
+        for line in said_at_start(settings):
+            log.info("%s", line)
+        studio.job_events.add(bot.on_job_event)
+        studio.post_events.add(bot.on_post_event)
+        scheduler = StudioScheduler(schedule, studio.publishing)
+        stack.push_async_callback(scheduler.stop)
+        await stack.enter_async_context(
+            answering(studio.folder.path, lambda: {"ok": bot.is_ready()})
+        )
+        works = [
+            asyncio.create_task(_connect(bot, token), name="discord"),
+            asyncio.create_task(studio.start_engine(), name="engine start"),
+            asyncio.create_task(_post_when_ready(bot, studio, scheduler), name="posting"),
+        ]
+        await _until_stopped(stop, works)
+
+
+async def _until_stopped(stop: asyncio.Event, works: list[asyncio.Task[None]]) -> None:
+    """Wait for the signal; an error in any of the tasks ends the bot with its sentence."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    waiting: set[asyncio.Task[object]] = {stopping, *works}
+    try:
+        while not stopping.done() and waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        log.info("stopping")
+        for task in (stopping, *works):
+            task.cancel()
+        await asyncio.gather(stopping, *works, return_exceptions=True)
+
+
+async def _connect(bot: StudioBot, token: str) -> None:
+    try:
+        await bot.start(token)
+    except discord.LoginFailure:
+        raise UserError(
+            "Discord refuses DISCORD_TOKEN; copy it again from the developer portal."
+        ) from None
+    except discord.PrivilegedIntentsRequired:
+        raise UserError(
+            "Discord refuses the intents; the bot needs none of the privileged ones."
+        ) from None
+
+
+async def _post_when_ready(bot: StudioBot, studio: Studio, scheduler: StudioScheduler) -> None:
+    """Posting needs the reactions, so it begins once Discord has been reached."""
+    with suppress(asyncio.CancelledError):
+        await bot.reached.wait()
+        await studio.publishing.recover()
+        await scheduler.start()
+        await asyncio.Event().wait()
+
+
+def _discord_token(settings: Settings) -> str:
+    needed = {
+        "DISCORD_TOKEN": settings.discord_token,
+        "DISCORD_GUILD_ID": settings.discord_guild_id,
+        "DISCORD_APPROVAL_CHANNEL_ID": settings.discord_approval_channel_id,
+        "DISCORD_APPROVER_ROLE_ID": settings.discord_approver_role_id,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise UserError(
+            f"{', '.join(missing)} must be set in .env; see .env.example, "
+            "or run `emf demo` to look around without Discord."
+        )
+    assert settings.discord_token is not None
+    return settings.discord_token.get_secret_value()

@@ -1,0 +1,214 @@
+"""What the command line does without Discord: the same services and engine, one wish at a time."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import discord
+
+from bot.app import Studio, open_studio
+from bot.client import default_intents, set_rest_base
+from bot.console import console, progress_of
+from cogs._votes import DiscordVotes
+from pipeline.errors import ProviderError, UserError
+from pipeline.script_files import read_script
+from pipeline.shows import load_show
+from storage.database import Database
+from storage.errors import RecordNotFound
+from storage.folder import DataFolder
+from storage.records import Trend
+from storage.states import JobState, PostState
+from storage.trends import Trends
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+    from pipeline.services.episodes import EpisodeView
+
+WHO = "command line"
+
+
+@asynccontextmanager
+async def working_studio(settings: Settings, holder: str) -> AsyncIterator[Studio]:
+    """A studio whose engine runs, with progress bars for whatever it does."""
+    async with open_studio(settings, holder) as studio:
+        with progress_of(studio):
+            await studio.start_engine()
+            yield studio
+
+
+async def init_database(settings: Settings) -> None:
+    folder = DataFolder(settings.data_dir)
+    with folder.lock("emf db init"):
+        async with await Database.open(folder.database) as database:
+            health = await database.check()
+    _say(f"{folder.database} is ready (schema {health.version}).")
+
+
+async def check_database(settings: Settings) -> int:
+    async with existing_database(settings) as database:
+        health = await database.check()
+    for problem in health.problems:
+        console.print(problem, markup=False)
+    if not health.problems:
+        _say(f"{database.path} is fine (schema {health.version}).")
+    return 1 if health.problems else 0
+
+
+async def back_up_database(settings: Settings, file: Path) -> None:
+    if not file.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {file.parent}; make it first.")
+    async with existing_database(settings) as database:
+        await database.backup(file)
+    _say(str(file))
+
+
+async def fetch_trends(settings: Settings, *, days: int, limit: int) -> None:
+    async with working_studio(settings, "emf trends fetch") as studio:
+        job = await studio.trends.fetch()
+        await studio.engine.finished()
+        for done in await studio.trends.history():
+            if done.id == job.id and done.state is not JobState.SUCCEEDED:
+                raise ProviderError("trends", done.error, True)
+        found = await studio.trends.listed(days=days, limit=limit)
+    _show_trends(found)
+
+
+async def list_trends(settings: Settings, *, days: int, limit: int) -> None:
+    async with existing_database(settings) as database:
+        found = await Trends(database).newest(limit)
+    _show_trends(found)
+
+
+async def write_script(
+    settings: Settings, *, topic: str | None, days: int, output: Path | None
+) -> None:
+    _check_output(output)
+    async with working_studio(settings, "emf script") as studio:
+        episode = await studio.episodes.make(topic, WHO, until="script", days=days)
+        view = await _finished(studio, episode.id, "script")
+        assert view.script is not None
+        path = _artefact(studio, view, "script.json")
+        if output is not None:
+            shutil.copyfile(path, output)
+        for line in view.script.lines:
+            console.print(f"{line.character} ({line.emotion}): {line.text}", markup=False)
+    _say(str(output or path))
+
+
+async def stage_of_script(settings: Settings, file: Path, stage: str, artefact: str) -> None:
+    show = load_show(settings.show, settings.data_dir)
+    script = read_script(file, show, settings.studio_config().script)
+    async with working_studio(settings, f"emf {stage}") as studio:
+        episode = await studio.episodes.from_script(script, WHO)
+        view = await studio.episodes.view(episode.id)
+        if stage not in view.revision.sections:
+            await studio.episodes.run_stage(episode.id, stage)
+            view = await _finished(studio, episode.id, stage)
+        path = _artefact(studio, view, artefact)
+        console.print(f"episode {episode.id}")
+    _say(str(path))
+
+
+async def make_video(settings: Settings, episode_id: int, *, output: Path | None) -> None:
+    _check_output(output)
+    async with working_studio(settings, "emf video") as studio:
+        await studio.episodes.render(episode_id, until="video")
+        view = await _finished(studio, episode_id, "video")
+        path = _artefact(studio, view, "reel.mp4")
+        if output is not None:
+            shutil.copyfile(path, output)
+    _say(str(output or path))
+
+
+async def make_reel(settings: Settings, topic: str | None) -> None:
+    async with working_studio(settings, "emf make") as studio:
+        episode = await studio.episodes.make(topic, WHO)
+        view = await _finished(studio, episode.id, "preview")
+        path = _artefact(studio, view, "reel.mp4")
+    _say(str(path))
+
+
+async def publish(settings: Settings, episode_id: int, *, dry_run: bool) -> int:
+    """Post an approved episode, or say what would stop it; 1 when it is not public afterwards."""
+    async with open_studio(settings, "emf publish") as studio, reading_votes(studio):
+        if dry_run:
+            findings = await studio.publishing.dry_run(episode_id)
+            _say("\n".join(findings) or f"Episode {episode_id} could go out as it is.")
+            return 1 if findings else 0
+        post = await studio.publishing.post_now(episode_id, WHO)
+    public = post.state is PostState.PUBLISHED
+    _say(post.permalink or post.media_id or post.error if public else post.error)
+    return 0 if public else 1
+
+
+@asynccontextmanager
+async def reading_votes(studio: Studio) -> AsyncIterator[None]:
+    """Reactions are read over REST; without a token nothing can be posted."""
+    token = studio.settings.discord_token
+    if token is None:
+        yield
+        return
+    set_rest_base(studio.settings.discord_api_url)
+    async with discord.Client(intents=default_intents()) as client:
+        try:
+            await client.login(token.get_secret_value())
+        except (discord.DiscordException, OSError) as error:
+            raise ProviderError("Discord", f"the login failed ({error})", True) from error
+        reader = DiscordVotes(client, guild_id=studio.guild_id, role_id=studio.approver_role_id)
+        studio.votes.read_through(reader)
+        yield
+
+
+@asynccontextmanager
+async def existing_database(settings: Settings) -> AsyncIterator[Database]:
+    """For looking: no lock, so it works beside a running bot."""
+    folder = DataFolder(settings.data_dir)
+    if not folder.database.exists():
+        raise UserError(f"There is no database in {settings.data_dir}; `emf db init` makes one.")
+    async with await Database.open(folder.database) as database:
+        yield database
+
+
+async def _finished(studio: Studio, episode_id: int, stage: str) -> EpisodeView:
+    """Wait for the chain; raise what stopped it."""
+    await studio.engine.finished(episode_id)
+    view = await studio.episodes.view(episode_id)
+    if stage in view.revision.sections:
+        return view
+    jobs = await studio.episodes.jobs_of(episode_id)
+    if not jobs:
+        raise RecordNotFound(f"Episode {episode_id} has no {stage}.")
+    error = jobs[-1].error or f"The {jobs[-1].stage} stage was stopped."
+    if jobs[-1].error_kind == "user":
+        raise UserError(error)
+    raise ProviderError(jobs[-1].stage, error.rstrip("."), True)
+
+
+def _artefact(studio: Studio, view: EpisodeView, name: str) -> Path:
+    return studio.folder.revision(view.episode.id, view.revision.number) / name
+
+
+def _check_output(output: Path | None) -> None:
+    """Before minutes of work: the file's folder must be there."""
+    if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
+        raise UserError(f"--output {output} cannot be written; name a file in an existing folder.")
+
+
+def _show_trends(found: list[Trend]) -> None:
+    for trend in found:
+        note = trend.refused_because or ""
+        if trend.used_in_episode is not None:
+            note = f"used in episode {trend.used_in_episode}"
+        _say(f"{trend.score:4.2f}  {trend.day}  {trend.source:10}  {trend.name}  {note}".rstrip())
+    if not found:
+        _say("No trends are stored yet; `emf trends fetch` asks for them.")
+
+
+def _say(text: str) -> None:
+    """The result, on standard output; everything else goes to standard error."""
+    sys.stdout.write(text + "\n")

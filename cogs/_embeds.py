@@ -1,0 +1,149 @@
+"""Records -> what people read in Discord, as plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import discord
+
+from storage.states import EpisodeState, JobState
+
+if TYPE_CHECKING:
+    from pipeline.services.episodes import EpisodeView
+    from storage.records import Episode, Job, Trend
+
+BLUE, GREEN, RED, GREY = 0x3B6FE0, 0x2EA567, 0xD0433B, 0x8A8F98
+STATE_COLOURS = {
+    EpisodeState.DRAFT: GREY,
+    EpisodeState.IN_REVIEW: BLUE,
+    EpisodeState.APPROVED: GREEN,
+    EpisodeState.PUBLISHED: GREEN,
+    EpisodeState.REJECTED: RED,
+    EpisodeState.SPOILED: RED,
+}
+STAGE_WORDS = {
+    "trends": "looking for a topic",
+    "script": "writing",
+    "voices": "speaking",
+    "images": "choosing pictures",
+    "video": "drawing and encoding",
+    "preview": "preparing the preview",
+}
+LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject"
+
+
+def plain(text: str, limit: int = 1000) -> str:
+    """Somebody else's words, shown as they are: no markdown, no mention, no endless length."""
+    shown = discord.utils.escape_markdown(discord.utils.escape_mentions(text))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def moment(at: datetime | None) -> str:
+    """Discord shows this in the reader's own time zone."""
+    return "never" if at is None else discord.utils.format_dt(at, "f")
+
+
+def bar(fraction: float, width: int = 16) -> str:
+    """A progress bar of one line."""
+    full = round(min(max(fraction, 0.0), 1.0) * width)
+    return "▰" * full + "▱" * (width - full)
+
+
+def dialogue(view: EpisodeView) -> str:
+    """The script, a line each, as it fits into an embed."""
+    if view.script is None:
+        return "There is no script yet."
+    lines = [
+        f"`{line.index:>2}` **{plain(line.character)}** *({line.emotion})* {plain(line.text, 280)}"
+        for line in view.script.lines
+    ]
+    return "\n".join(lines)[:4000]
+
+
+def script_embed(view: EpisodeView) -> discord.Embed:
+    """The words of an episode and the caption that goes out with them."""
+    episode = view.episode
+    embed = discord.Embed(
+        title=f"Episode {episode.id}: {plain(episode.topic, 200)}"[:256],
+        description=dialogue(view),
+        colour=STATE_COLOURS[episode.state],
+    )
+    if view.script is not None:
+        tags = " ".join(f"#{tag}" for tag in view.script.hashtags)
+        embed.add_field(
+            name="Caption", value=plain(f"{view.script.caption}\n{tags}", 1024), inline=False
+        )
+    embed.set_footer(text=f"revision {view.revision.number} · {state_words(episode.state)}")
+    return embed
+
+
+def draft_embed(view: EpisodeView, post_text: str) -> discord.Embed:
+    """What people judge; the footer names the fingerprint they say yes to."""
+    episode, video = view.episode, view.video
+    assert video is not None
+    embed = discord.Embed(
+        title=f"Episode {episode.id}: {plain(episode.topic, 200)}"[:256],
+        description=dialogue(view),
+        colour=BLUE,
+    )
+    embed.add_field(name="Goes out as", value=plain(post_text, 1024), inline=False)
+    embed.add_field(
+        name="The reel",
+        value=f"{video.duration_s:.1f} s · {video.width}x{video.height} · "
+        f"{video.size_bytes / 1e6:.1f} MB · {video.loudness_lufs:.1f} LUFS",
+    )
+    embed.add_field(name="Topic from", value=plain(episode.source, 200))
+    embed.add_field(name="Best before", value=moment(episode.best_before))
+    if view.script is not None:
+        embed.add_field(name="Writer", value=plain(view.script.metadata.provider, 200))
+    embed.set_footer(text=draft_mark(view))
+    return embed
+
+
+def draft_mark(view: EpisodeView) -> str:
+    """How a draft of ours is known again, and what it stands for."""
+    fingerprint = (view.revision.fingerprint or "")[:12]
+    return f"episode {view.episode.id} · revision {view.revision.number} · {fingerprint}"
+
+
+def progress_text(episode: Episode, job: Job, made: int, stages: int) -> str:
+    """One line on the reel being made; `made` of `stages` stages are finished."""
+    done = (made + (job.fraction if job.state is JobState.RUNNING else 0.0)) / stages
+    words = STAGE_WORDS[job.stage]
+    note = f" · {plain(job.note, 100)}" if job.note else ""
+    topic = f" — {plain(episode.topic, 120)}" if episode.topic else ""
+    return f"**Episode {episode.id}**{topic}\n{bar(done)} {done:.0%} · {words}{note}"
+
+
+def jobs_text(jobs: Sequence[Job]) -> str:
+    """Open jobs, a line each."""
+    if not jobs:
+        return "Nothing is being made right now."
+    return "\n".join(
+        f"`job {job.id}` episode {job.episode_id or '–'} · {STAGE_WORDS[job.stage]} · "
+        f"{job.state} · {bar(job.fraction, 10)} {job.fraction:.0%}"
+        for job in jobs
+    )[:1900]
+
+
+def trends_text(trends: Sequence[Trend]) -> str:
+    """Topics, a line each, with why some cannot be used."""
+    if not trends:
+        return "No trends are stored yet; `/trends fetch` asks for them."
+    return "\n".join(_trend_line(trend) for trend in trends)[:1900]
+
+
+def _trend_line(trend: Trend) -> str:
+    line = f"`{trend.score:.2f}` {plain(trend.name, 120)} · {plain(trend.source, 40)}"
+    if trend.refused_because is not None:
+        return f"~~{line}~~ {plain(trend.refused_because, 200)}"
+    if trend.used_in_episode is not None:
+        return f"{line} · used in episode {trend.used_in_episode}"
+    return line
+
+
+def state_words(state: StrEnum) -> str:
+    return state.value.replace("_", " ")

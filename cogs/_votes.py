@@ -1,0 +1,92 @@
+"""Reactions on drafts, read from Discord: which emoji means what, and whose count."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import discord
+
+from cogs._checks import has_role
+from pipeline.errors import ProviderError
+from pipeline.services.reviews import Votes
+from storage.records import Message
+
+KINDS = (discord.ReactionType.normal, discord.ReactionType.burst)
+
+
+class Sign(StrEnum):
+    """What a reaction on a draft asks for."""
+
+    APPROVE = "✅"
+    REJECT = "❌"
+    AGAIN = "🔁"
+
+
+def sign_of(emoji: discord.PartialEmoji | discord.Emoji | str) -> Sign | None:
+    """None for any other emoji; a variation selector makes no difference."""
+    text = str(emoji).replace("\ufe0f", "")
+    return next((sign for sign in Sign if sign.value == text), None)
+
+
+class DiscordVotes:
+    """Reads votes over REST, so that it works in the bot and without a gateway."""
+
+    def __init__(self, client: discord.Client, *, guild_id: int, role_id: int) -> None:
+        self._client = client
+        self._guild_id = guild_id
+        self._role_id = role_id
+
+    async def votes(self, draft: Message) -> Votes | None:
+        """Who with the role has ✅ or ❌ on the draft now; None when the message is gone."""
+        try:
+            channel = await self._channel(draft.channel_id)
+            message = await channel.fetch_message(draft.message_id)
+            users = {sign: await _users(message, sign) for sign in (Sign.APPROVE, Sign.REJECT)}
+            may = {user: await self.is_approver(user) for ids in users.values() for user in ids}
+        except discord.NotFound:
+            return None
+        except (discord.DiscordException, OSError) as error:
+            raise _unread(error) from error
+        return Votes(
+            approve=frozenset(user for user in users[Sign.APPROVE] if may[user]),
+            reject=frozenset(user for user in users[Sign.REJECT] if may[user]),
+        )
+
+    async def is_approver(self, user_id: int) -> bool:
+        """Whether a member carries the role now; somebody who left does not."""
+        try:
+            guild = await self._guild()
+            member = await guild.fetch_member(user_id)
+        except discord.NotFound:
+            return False
+        except (discord.DiscordException, OSError) as error:
+            raise _unread(error) from error
+        return has_role(member, self._role_id)
+
+    async def _guild(self) -> discord.Guild:
+        return self._client.get_guild(self._guild_id) or await self._client.fetch_guild(
+            self._guild_id
+        )
+
+    async def _channel(self, channel_id: int) -> discord.abc.Messageable:
+        channel = self._client.get_channel(channel_id) or await self._client.fetch_channel(
+            channel_id
+        )
+        assert isinstance(channel, discord.abc.Messageable)
+        return channel
+
+
+async def _users(message: discord.Message, sign: Sign) -> set[int]:
+    """People with this reaction, normal or super; bots, ours included, never count."""
+    found: set[int] = set()
+    for reaction in message.reactions:
+        if sign_of(reaction.emoji) is sign:
+            for kind in KINDS:
+                async for user in reaction.users(type=kind):
+                    if not user.bot:
+                        found.add(user.id)
+    return found
+
+
+def _unread(error: Exception) -> ProviderError:
+    return ProviderError("Discord", f"the reactions cannot be read ({error})", True)

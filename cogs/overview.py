@@ -1,0 +1,57 @@
+"""/status and /help: how the channel is doing, and what one can say to the bot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discord.ext import commands
+
+from cogs._checks import anyone_here
+from cogs._embeds import LEGEND, jobs_text, moment
+from storage.states import EpisodeState
+
+if TYPE_CHECKING:
+    from bot.client import StudioBot
+
+    Context = commands.Context[StudioBot]
+
+
+class Overview(commands.Cog):
+    def __init__(self, bot: StudioBot) -> None:
+        self.bot = bot
+
+    @commands.hybrid_command(name="status", description="How the channel is doing.")
+    @anyone_here()
+    async def status(self, ctx: Context) -> None:
+        await ctx.defer(ephemeral=True)
+        studio = self.bot.studio
+        newest = await studio.episodes.newest(limit=1000)
+        counts = [
+            f"{sum(e.state is state for e in newest)} {state.value.replace('_', ' ')}"
+            for state in EpisodeState
+        ]
+        slots = self.bot.next_slots(1)
+        paused = await studio.publishing.is_paused()
+        lines = [
+            *self.bot.said_at_start,
+            f"Episodes: {', '.join(counts)}.",
+            "**Posting is paused.**" if paused else f"Next slot: {moment(slots[0].at)}.",
+            jobs_text(await studio.episodes.open_jobs()),
+        ]
+        await ctx.send("\n".join(lines)[:1900], ephemeral=True)
+
+    @commands.hybrid_command(name="help", description="What one can say to the bot.")
+    @anyone_here()
+    async def help(self, ctx: Context) -> None:
+        await ctx.defer(ephemeral=True)
+        listed = sorted(
+            (command.qualified_name, command.description)
+            for command in self.bot.walk_commands()
+            if not isinstance(command, commands.Group)
+        )
+        lines = [f"`/{name}` {description}" for name, description in listed]
+        await ctx.send("\n".join([*lines, "", f"On a draft: {LEGEND}"])[:1900], ephemeral=True)
+
+
+async def setup(bot: StudioBot) -> None:
+    await bot.add_cog(Overview(bot))

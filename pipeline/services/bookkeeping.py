@@ -1,0 +1,207 @@
+"""What the engine asks before a stage and tells after it; runs inside its transactions.
+
+Here a stage's result becomes rows: topics are stored and chosen, pictures counted, a finished
+reel gets its fingerprint and goes into review.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from pipeline.errors import UserError
+from pipeline.safety import refusal
+from pipeline.sections import (
+    Brief,
+    Emotion,
+    Images,
+    Library,
+    Memory,
+    Picture,
+    Preview,
+    PreviewLimit,
+    Script,
+    Section,
+    Trends,
+    Video,
+)
+from pipeline.shows import Show
+from storage.database import Database
+from storage.episodes import Episodes
+from storage.images import Images as ImageLibrary
+from storage.notes import Notes
+from storage.records import Episode, Job, LibraryImage, NewTrend
+from storage.states import EpisodeState
+from storage.trends import Trends as TrendRows
+
+REELS_REMEMBERED = 60
+"""How far back the writer looks, so that it does not repeat itself."""
+MEMORY_OF_TOPICS = timedelta(days=14)
+"""A topic that was used or refused within this time is not taken again."""
+SHELF_LIFE = timedelta(hours=48)
+"""How long a reel about today's topic is worth posting."""
+UPLOAD_LIMIT = "upload_limit"
+"""Note: the largest file, in bytes, that the Discord server takes."""
+DEFAULT_UPLOAD_LIMIT = 10 * 1024 * 1024
+"""Discord's limit for a server without boosts."""
+EVERGREEN = "evergreen"
+"""Source of the bundled topics, which do not spoil."""
+
+
+def spoils_at(source: str, now: datetime) -> datetime | None:
+    """Topics from a feed spoil; bundled ones and those given by hand do not."""
+    return None if source in (EVERGREEN, "hand") else now + SHELF_LIFE
+
+
+class Bookkeeping:
+    """Implements the engine's hooks over the repositories.
+
+    `mark` makes the fingerprint out of (video's SHA-256, cover's SHA-256, caption).
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        show: Show,
+        mark: Callable[[str, str, str], str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._episodes = Episodes(db)
+        self._images = ImageLibrary(db)
+        self._notes = Notes(db)
+        self._trends = TrendRows(db)
+        self._show = show
+        self._mark = mark
+        self._clock = clock
+
+    async def facts(self, job: Job, stage: str) -> dict[str, Section]:
+        """The arguments of a stage that come from the database."""
+        if stage == "script":
+            return {"memory": await self._memory()}
+        if stage == "images":
+            return {"library": await self._library()}
+        if stage == "preview":
+            limit = await self._notes.get(UPLOAD_LIMIT)
+            return {"limit": PreviewLimit(bytes=int(limit or DEFAULT_UPLOAD_LIMIT))}
+        return {}
+
+    async def settled(self, job: Job, stage: str, result: Section) -> None:
+        """Turn a stage's result into rows, in the transaction that settles its job."""
+        if isinstance(result, Trends):
+            await self._store_trends(job, result)
+        elif isinstance(result, Images):
+            shown = Counter(selection.image_id for selection in result.selections)
+            await self._images.count_usage(shown, now=self._clock())
+        elif isinstance(result, Video):
+            await self._stamp(result, job.revision or 1)
+        elif isinstance(result, Preview):
+            await self._into_review(result.episode)
+
+    async def failed(self, job: Job) -> None:
+        """Nothing to take back: what earlier stages made stays, and a retry goes on from it."""
+
+    async def choose_topic(self, episode: Episode, *, days: int = 1) -> bool:
+        """Give an episode the best topic of the last days that may be used; False: there is none.
+
+        One day is today.
+        """
+        now = self._clock()
+        oldest = (now.astimezone(UTC) - timedelta(days=days - 1)).date().isoformat()
+        for trend in await self._trends.unused(since=now - MEMORY_OF_TOPICS, limit=200):
+            if trend.day >= oldest:
+                await self._trends.mark_used(trend.id, episode.id)
+                await self._episodes.set_topic(
+                    episode.id,
+                    topic=trend.name,
+                    source=trend.source,
+                    best_before=spoils_at(trend.source, now),
+                    now=now,
+                )
+                await self.write_brief(episode, trend.name, trend.source, trend.headlines)
+                return True
+        return False
+
+    async def write_brief(
+        self, episode: Episode, topic: str, source: str = "hand", headlines: tuple[str, ...] = ()
+    ) -> None:
+        """What the writer of this revision is asked for."""
+        brief = Brief(
+            episode=episode.id,
+            topic=topic,
+            headlines=headlines,
+            source=source,
+            created_at=self._clock(),
+        )
+        await self._episodes.save_section(
+            episode.id, episode.revision, "brief", brief.model_dump_json()
+        )
+
+    async def _store_trends(self, job: Job, found: Trends) -> None:
+        new = [
+            NewTrend(
+                name=item.name,
+                score=item.score,
+                timestamp=item.timestamp,
+                source=item.source,
+                region=item.region,
+                headlines=item.headlines,
+                refused_because=refusal(item.name, item.headlines),
+            )
+            for item in found.items
+        ]
+        await self._trends.store(new, now=self._clock())
+        if job.episode_id is None:
+            return
+        if not await self.choose_topic(await self._episodes.get(job.episode_id)):
+            raise UserError(
+                "Every topic of today is used or refused; give one by hand: /make with a topic."
+            )
+
+    async def _memory(self) -> Memory:
+        scripts = [
+            Script.model_validate_json(text)
+            for text in await self._episodes.latest_sections("script", REELS_REMEMBERED)
+        ]
+        return Memory(
+            skeletons=tuple(s.metadata.skeleton for s in scripts if s.metadata.skeleton),
+            texts=tuple(" ".join(line.text for line in s.lines) for s in scripts),
+        )
+
+    async def _library(self) -> Library:
+        names = [character.name for character in self._show.characters]
+        pictures = await self._images.for_characters(names)
+        return Library(pictures=tuple(_picture(image) for image in pictures))
+
+    async def _stamp(self, video: Video, number: int) -> None:
+        """Fix what people are about to judge: the fingerprint of all that would go out."""
+        script = Script.model_validate_json(
+            await self._episodes.section(video.episode, number, "script")
+        )
+        caption = self._show.post_text(video.episode, script.caption, script.hashtags)
+        mark = self._mark(video.sha256, video.cover_sha256, caption)
+        await self._episodes.set_fingerprint(video.episode, number, mark)
+
+    async def _into_review(self, episode_id: int) -> None:
+        episode = await self._episodes.get(episode_id)
+        if episode.state is EpisodeState.DRAFT:
+            await self._episodes.move(
+                episode_id,
+                EpisodeState.IN_REVIEW,
+                who="studio",
+                reason="the reel is finished",
+                now=self._clock(),
+            )
+
+
+def _picture(image: LibraryImage) -> Picture:
+    return Picture(
+        image_id=image.id,
+        character=image.character,
+        emotion=Emotion(image.emotion),
+        path=image.path,
+        sha256=image.sha256,
+        usage_count=image.usage_count,
+        last_used_at=image.last_used_at,
+    )
