@@ -50,10 +50,12 @@ def drawable(text: str) -> str:
 
 
 def _visible(letter: str) -> str:
+    if letter.isspace():
+        return " "
     category = unicodedata.category(letter)
     if category[0] == "C" or category == "Me" or 0xFE00 <= ord(letter) <= 0xFE0F:
         return ""
-    if letter.isspace() or _has(SPEAKING, letter) or _has(PLAIN, letter):
+    if _has(SPEAKING, letter) or _has(PLAIN, letter):
         return letter
     if category[0] == "M":
         return ""

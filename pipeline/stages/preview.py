@@ -79,7 +79,7 @@ def _encode(reel: Path, path: Path, *, rate: float, ctx: StageContext) -> None:
     with tempfile.TemporaryDirectory(dir=ctx.folder, prefix="passes-") as passes:
         common = [
             *("-i", str(reel), "-vf", f"scale={chosen.width}:{chosen.height}:flags=lanczos"),
-            *("-r", str(chosen.fps), "-c:v", "libx264", "-preset", "fast", "-g", "300"),
+            *("-r", str(chosen.fps), "-c:v", "libx264", "-preset", "veryfast", "-g", "300"),
             *("-b:v", str(picture), "-passlogfile", str(Path(passes) / "x264")),
         ]
         ctx.check_cancelled()
