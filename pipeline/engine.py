@@ -171,10 +171,10 @@ class Engine:
     async def finished(self, episode_id: int | None = None) -> None:
         """Wait until the episode (or everything) has no open job."""
         while True:
-            self._changed.clear()
+            changed = self._changed  # before looking, so that no change is missed
             if not await self._jobs.open(episode_id) and not self._attending(episode_id):
                 return
-            await self._changed.wait()
+            await changed.wait()
 
     def _attending(self, episode_id: int | None) -> bool:
         return any(episode_id in (None, a.job.episode_id) for a in self._attempts.values())
@@ -247,7 +247,7 @@ class Engine:
             log.exception("job=%d stage=%s was left as it is", job.id, job.stage)
         finally:
             del self._attempts[job.id]
-            self._changed.set()
+            self._note_change()
             self.wake()
 
     async def _settle(self, job: Job, outcome: Outcome | None) -> None:
@@ -281,8 +281,12 @@ class Engine:
         job, kind = event.job, event.kind
         level = logging.DEBUG if kind is EventKind.PROGRESS else logging.INFO
         log.log(level, "job=%d episode=%s stage=%s %s", job.id, job.episode_id, job.stage, kind)
-        self._changed.set()
+        self._note_change()
         try:
             self._on_event(event)
         except Exception:
             log.exception("job=%d the listener failed", job.id)
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

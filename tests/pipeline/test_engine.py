@@ -11,7 +11,7 @@ from pipeline.executors import InlineExecutor
 from pipeline.sections import Brief, Memory
 from pipeline.settlement import ErrorKind, retry_delay_s
 from pipeline.workflow import Lane
-from storage.errors import InvalidTransition, RecordNotFound
+from storage.errors import InvalidTransition, RecordNotFound, StorageUnusable
 from storage.states import EpisodeState, JobState
 
 NOW = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
@@ -311,6 +311,49 @@ async def test_queueing_joins_the_callers_transaction(studio):
     with pytest.raises(LookupError):
         await queue_and_fail()
     assert await studio.jobs.open() == []
+
+
+def fails_once(monkeypatch, owner, name):
+    """Storage that is out of order the first time, as with a full disk."""
+    works = getattr(owner, name)
+    errors = [StorageUnusable("The disk is full.")]
+
+    async def call(*arguments):
+        if errors:
+            raise errors.pop()
+        return await works(*arguments)
+
+    monkeypatch.setattr(owner, name, call)
+    monkeypatch.setattr("pipeline.engine.AFTER_TROUBLE_S", 0.01)
+
+
+async def test_a_finished_stage_waits_until_it_can_be_stored(studio, monkeypatch, tmp_path):
+    fails_once(monkeypatch, studio.engine._settlement, "settle")
+    (job,) = await ended(studio, await studio.make(until="script"))
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
+    assert (tmp_path / "runs.txt").read_text() == "script start\nscript end\n"
+
+
+async def test_jobs_that_cannot_be_read_are_read_later(studio, monkeypatch):
+    fails_once(monkeypatch, studio.engine._jobs, "claim_due")
+    (job,) = await ended(studio, await studio.make(until="script"))
+    assert job.state is JobState.SUCCEEDED
+
+
+async def test_everybody_who_waits_for_the_end_hears_of_it(studio):
+    episode = await studio.make()
+    await studio.engine.start()
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(studio.engine.finished(who) for who in (episode.id, None, 99)))
+    assert await studio.jobs.open() == []
+
+
+async def test_a_running_job_whose_cancel_was_asked_for_stays_cancelled_after_a_restart(studio):
+    await studio.make()
+    (job,) = await studio.jobs.claim_due(NOW, ["script"], 1)
+    await studio.engine.cancel(job.id)
+    await studio.engine.start()
+    assert (await studio.jobs.get(job.id)).state is JobState.CANCELLED
 
 
 async def test_stopping_twice_is_harmless(studio):
