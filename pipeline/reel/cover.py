@@ -14,7 +14,7 @@ from pipeline.reel.sprites import HEIGHT, WIDTH, Frame, cut_out, lay
 from pipeline.sections import Emotion, Script, Voices
 
 GRID_TOP, GRID_BOTTOM = 240, 1680  # the central 1080 x 1440
-FACE_BOX, FEET = (1040, 1080), 1740
+FACE_BOX, FEET = (1060, 1190), 1745
 TITLE_BOX, TITLE_TOP = (captions.BOX[0], 340), 292
 TITLE_SIZES = (168, 148, 128, 112, 96)
 TITLE_WORDS = 7

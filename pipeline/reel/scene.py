@@ -20,10 +20,10 @@ from pipeline.reel.captions import Card
 from pipeline.reel.lettering import INK, Style
 from pipeline.reel.sprites import HEIGHT, WIDTH, Frame, Sprite, cut_out, grown, lay
 
-SPEAKER_BOX = (980, 1050)
+SPEAKER_BOX = (1000, 1130)
 SPEAKER_FEET, LISTENER_FEET = 1742, 1540
 SPEAKER_ASIDE, LISTENER_ASIDE = 86, 352  # pixels from the middle, to the character's own side
-LISTENER_SIZE = 0.52
+LISTENER_SIZE = 0.5
 LISTENER_LIGHT = (0.74, 0.76, 0.86)  # as if in the shade: darker, and less warm
 BACKDROP_SIZE = 1.08  # room for the camera to pan
 ENTRANCE = 8  # frames
