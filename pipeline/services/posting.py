@@ -100,6 +100,7 @@ class Posting:
         self._posts = Posts(db)
         self._slots = Slots(db)
         self._episodes = Episodes(db)
+        self._told: dict[int, str] = {}  # what people know already, until the bot restarts
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def is_busy(self, episode_id: int) -> bool:
@@ -153,7 +154,8 @@ class Posting:
         except Wait as wait:
             return await self._wait(post, str(wait), wait.seconds)
         except Locked as error:
-            if post.error != str(error):
+            if self._told.get(post.episode_id) != str(error):
+                self._told[post.episode_id] = str(error)
                 self._tell(post, PostEventKind.LOCKED, f"{error} The post waits.")
             return await self._wait(post, str(error), LOCKED_S)
         except Passing as error:
