@@ -55,7 +55,8 @@ class Metrics:
             )
             await self._db.execute(
                 "UPDATE generation_metrics SET timestamp = ?, result = ?,"
-                " seconds_total = coalesce(seconds_total, 0) + ?, cost_usd = cost_usd + ?,"
+                " seconds_total = round(coalesce(seconds_total, 0) + ?, 3),"
+                " cost_usd = cost_usd + ?,"
                 " peak_rss_mb = nullif(max(coalesce(peak_rss_mb, 0), ?), 0),"
                 " chars_tts = chars_tts + ?, tokens_in = tokens_in + ?,"
                 " tokens_out = tokens_out + ? WHERE episode = ? AND revision = ?",
