@@ -1,7 +1,7 @@
 """A channel with a finished reel, a loopback Instagram, and a process that can be killed."""
 
 import hashlib
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -368,10 +368,8 @@ def every_kill(open_channel, slot):
             prepare(channel)
             kill = KillSwitch(at)
             await channel.restart(kill)
-            try:
+            with suppress(Killed):
                 await channel.publishing.run_slot(slot)
-            except Killed:
-                pass
             died = kill.passed >= at
             await channel.restart()
             post = await channel.settle(episode_id, slot)
