@@ -199,10 +199,10 @@ class InstagramSandbox:
             return "EXPIRED"
         if container.error:
             return "ERROR"
-        done = container.uploaded_at and self._now() - container.uploaded_at
-        return (
-            "FINISHED" if done and done >= timedelta(seconds=self.processing_s) else "IN_PROGRESS"
-        )
+        if container.uploaded_at is None:
+            return "IN_PROGRESS"
+        waited_s = (self._now() - container.uploaded_at).total_seconds()
+        return "FINISHED" if waited_s >= self.processing_s else "IN_PROGRESS"
 
     async def _create(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
         unknown = sorted(set(parameters) - rules.CREATE_PARAMETERS)
