@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bot.settings import Settings, unused_keys
 from pipeline.engine import Engine
 from pipeline.errors import ProviderError, UserError
-from pipeline.executors import process_executors
+from pipeline.executors import Executor, process_executors
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
@@ -24,7 +24,7 @@ from pipeline.services.reviews import Reviews, VoteReader
 from pipeline.services.reviews import Votes as ReadVotes
 from pipeline.services.trends import TrendService
 from pipeline.shows import Show, load_show
-from pipeline.workflow import Lane
+from pipeline.workflow import WORKFLOW, Lane, Workflow
 from storage.database import Database
 from storage.folder import DataFolder
 from storage.notes import Notes
@@ -120,8 +120,17 @@ class Studio:
 
 
 @asynccontextmanager
-async def open_studio(settings: Settings, holder: str) -> AsyncIterator[Studio]:
-    """Lock DATA_DIR for `holder`, open everything, and close it in the right order."""
+async def open_studio(
+    settings: Settings,
+    holder: str,
+    *,
+    executors: Mapping[Lane, Executor] | None = None,
+    workflow: Workflow = WORKFLOW,
+) -> AsyncIterator[Studio]:
+    """Lock DATA_DIR for `holder`, open everything, and close it in the right order.
+
+    Without `executors` the stages run in worker processes on this machine.
+    """
     config = settings.studio_config()
     show = load_show(settings.show, settings.data_dir)
     folder = DataFolder(settings.data_dir)
@@ -140,7 +149,9 @@ async def open_studio(settings: Settings, holder: str) -> AsyncIterator[Studio]:
             probe=_probe,
         )
         bookkeeping = Bookkeeping(db, show=show, mark=reels.mark, clock=utc_now)
-        executors = process_executors(folder.run, render_workers=settings.render_workers)
+        executors = executors or process_executors(
+            folder.run, render_workers=settings.render_workers
+        )
         job_events, post_events = Listeners(), Listeners()
         engine = Engine(
             db,
@@ -151,6 +162,7 @@ async def open_studio(settings: Settings, holder: str) -> AsyncIterator[Studio]:
             hooks=bookkeeping,
             on_event=job_events,
             clock=utc_now,
+            workflow=workflow,
         )
         stack.push_async_callback(engine.stop)
         reviews = Reviews(db=db, approvals_needed=settings.approvals_needed, clock=utc_now)

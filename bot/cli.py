@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -40,6 +40,9 @@ SLASH = {
 }
 """What to use instead while a bot holds DATA_DIR."""
 
+UsageError = typer.BadParameter.__base__ or Exception
+"""Of all wrong ways to call a command; typer exports only this child of it."""
+
 
 def run() -> None:
     """The entry point: errors become one sentence and exit code 2, bugs a traceback and 1."""
@@ -48,7 +51,9 @@ def run() -> None:
     from storage.errors import StorageError, StorageUnusable
 
     try:
-        app()
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        _fail(_usage(error), 2)
     except (UserError, StorageError) as error:
         text = str(error)
         command = next((word for word in sys.argv[1:] if word in SLASH), None)
@@ -59,11 +64,20 @@ def run() -> None:
         _fail(sentence(error), 1)
     except KeyboardInterrupt:
         _fail("Stopped; what was finished is kept.", 130)
+    sys.exit(code or 0)
 
 
-def _fail(text: str, code: int) -> None:
-    sys.stderr.write(text.rstrip() + "\n")
+def _fail(text: str, code: int) -> NoReturn:
+    sys.stderr.write(text.strip() + "\n")
     sys.exit(code)
+
+
+def _usage(error: Any) -> str:
+    message = error.format_message().strip()
+    if "\n" in message or not message:  # it is the help already
+        return str(message)
+    command = error.ctx.command_path if error.ctx else "emf"
+    return f"{message.rstrip('.')}; see `{command} --help`."
 
 
 def _start(work: Coroutine[Any, Any, int | None]) -> None:

@@ -18,6 +18,7 @@ from bot.sandbox.discord import Message
 from bot.sandbox.instagram import Post
 from pipeline.errors import UserError
 from pipeline.sections import Preview, Video
+from pipeline.services.episodes import speakable_topic
 from storage.database import Database
 from storage.episodes import Episodes
 from storage.files import write_atomically
@@ -40,6 +41,8 @@ STAGE_WORDS = {
 async def play(folder: Path, topic: str | None, *, keep_open: bool) -> int:
     """Play the evening and say where everything is; 0 when the approved bytes are public."""
     folder = folder.absolute()
+    if topic is not None:
+        speakable_topic(topic)
     _clear(folder)
     async with evening(folder) as world:
         console.print("Starting Discord and Instagram on this machine, and the real bot.")

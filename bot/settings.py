@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipeline.config import (
@@ -98,14 +106,15 @@ class Settings(BaseSettings):
 
     @field_validator("publish_cron", "make_cron")
     @classmethod
-    def _cron_parses(cls, text: str) -> str:
+    def _cron_parses(cls, text: str, info: ValidationInfo) -> str:
         from bot.scheduler import Schedule  # APScheduler is slow to import
 
         if text:
+            name = str(info.field_name).upper()
             try:
-                Schedule(text, ZoneInfo("UTC"))
+                Schedule(text, ZoneInfo("UTC"), name=name)
             except UserError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(str(error).removeprefix(f"{name}: ")) from error
         return text
 
     @field_validator("discord_api_url", "instagram_graph_url", "instagram_upload_url")

@@ -6,19 +6,22 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import discord
 
-from bot.app import Studio, open_studio
+from bot.app import Studio, open_studio, utc_now
 from bot.client import default_intents, set_rest_base
 from bot.console import console, progress_of
 from cogs._votes import DiscordVotes
 from pipeline.errors import ProviderError, UserError
 from pipeline.script_files import read_script
+from pipeline.services.episodes import speakable_topic
 from pipeline.shows import load_show
 from storage.database import Database
+from storage.episodes import Episodes
 from storage.errors import RecordNotFound
 from storage.folder import DataFolder
 from storage.records import Trend
@@ -80,14 +83,16 @@ async def fetch_trends(settings: Settings, *, days: int, limit: int) -> None:
 
 async def list_trends(settings: Settings, *, days: int, limit: int) -> None:
     async with existing_database(settings) as database:
-        found = await Trends(database).newest(limit)
-    _show_trends(found)
+        newest = await Trends(database).newest(limit)
+    oldest = (utc_now() - timedelta(days=days)).date().isoformat()
+    _show_trends([trend for trend in newest if trend.day >= oldest])
 
 
 async def write_script(
     settings: Settings, *, topic: str | None, days: int, output: Path | None
 ) -> None:
     _check_output(output)
+    _check_topic(topic)
     async with working_studio(settings, "emf script") as studio:
         episode = await studio.episodes.make(topic, WHO, until="script", days=days)
         view = await _finished(studio, episode.id, "script")
@@ -116,6 +121,7 @@ async def stage_of_script(settings: Settings, file: Path, stage: str, artefact: 
 
 async def make_video(settings: Settings, episode_id: int, *, output: Path | None) -> None:
     _check_output(output)
+    await _check_episode(settings, episode_id)
     async with working_studio(settings, "emf video") as studio:
         await studio.episodes.render(episode_id, until="video")
         view = await _finished(studio, episode_id, "video")
@@ -126,6 +132,7 @@ async def make_video(settings: Settings, episode_id: int, *, output: Path | None
 
 
 async def make_reel(settings: Settings, topic: str | None) -> None:
+    _check_topic(topic)
     async with working_studio(settings, "emf make") as studio:
         episode = await studio.episodes.make(topic, WHO)
         view = await _finished(studio, episode.id, "preview")
@@ -135,6 +142,7 @@ async def make_reel(settings: Settings, topic: str | None) -> None:
 
 async def publish(settings: Settings, episode_id: int, *, dry_run: bool) -> int:
     """Post an approved episode, or say what would stop it; 1 when it is not public afterwards."""
+    await _check_episode(settings, episode_id)
     async with open_studio(settings, "emf publish") as studio, reading_votes(studio):
         if dry_run:
             findings = await studio.publishing.dry_run(episode_id)
@@ -193,8 +201,20 @@ def _artefact(studio: Studio, view: EpisodeView, name: str) -> Path:
     return studio.folder.revision(view.episode.id, view.revision.number) / name
 
 
+# Wrong input is refused before DATA_DIR is made, locked or painted into.
+
+
+def _check_topic(topic: str | None) -> None:
+    if topic is not None:
+        speakable_topic(topic)
+
+
+async def _check_episode(settings: Settings, episode_id: int) -> None:
+    async with existing_database(settings) as database:
+        await Episodes(database).get(episode_id)
+
+
 def _check_output(output: Path | None) -> None:
-    """Before minutes of work: the file's folder must be there."""
     if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
         raise UserError(f"--output {output} cannot be written; name a file in an existing folder.")
 

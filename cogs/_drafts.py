@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from cogs._embeds import LEGEND, draft_embed, draft_mark, moment, state_words
-from cogs._votes import Sign
+from cogs._votes import Sign, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.states import EpisodeState
 
@@ -42,7 +42,7 @@ class DraftDesk:
             for draft in await studio.drafts.open():
                 try:
                     await self._bring_up_to_date(draft)
-                except ProviderError as error:
+                except (ProviderError, discord.DiscordException, OSError) as error:
                     log.warning("episode=%d draft: %s", draft.episode_id, error)
         await self.post_missing()
 
@@ -73,8 +73,12 @@ class DraftDesk:
         standing = await self.read_back(draft)
         if standing.episode.state is EpisodeState.PUBLISHED or not standing.counted:
             await self._bot.studio.drafts.close(draft.message_id)
-        elif standing.moved:
+            return
+        if standing.moved:
             await self.show_standing(draft, standing)
+        if await self._bot.studio.drafts.find(draft.message_id) is not None:
+            message = await (await self._channel()).fetch_message(draft.message_id)
+            await self._seed(message)
 
     async def _post(self, view: EpisodeView) -> None:
         channel = await self._channel()
@@ -87,13 +91,17 @@ class DraftDesk:
             episode=view.episode,
             fingerprint=view.revision.fingerprint or "",
         )
-        seeded = {str(reaction.emoji) for reaction in message.reactions if reaction.me}
-        for sign in Sign:
-            if sign.value not in seeded:
-                await message.add_reaction(sign.value)
+        await self._seed(message)
         # Somebody may have been faster than the note above.
         with suppress(ProviderError):
             await self.read_back(draft)
+
+    async def _seed(self, message: discord.Message) -> None:
+        """One click is enough to vote: our own reactions are there first."""
+        seeded = {sign_of(reaction.emoji) for reaction in message.reactions if reaction.me}
+        for sign in Sign:
+            if sign not in seeded:
+                await message.add_reaction(sign.value)
 
     async def _send(
         self, channel: discord.TextChannel, view: EpisodeView

@@ -38,8 +38,9 @@ class Trends(commands.Cog):
         limit: commands.Range[int, 1, 25] = 10,
     ) -> None:
         await ctx.defer()
-        job = await self.bot.studio.trends.fetch()
+        # The message first: a fetch may have ended before Discord has answered.
         message = await ctx.send("Asking the sources…")
+        job = await self.bot.studio.trends.fetch()
         self._waiting.setdefault(job.id, []).append((message, days, limit))
 
     @trends.command(name="list", description="The topics that are stored.")
