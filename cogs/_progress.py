@@ -13,7 +13,7 @@ import discord
 from discord.ext import commands
 
 from cogs._embeds import STAGE_WORDS, plain, progress_text, script_embed
-from pipeline.services.episodes import stages_up_to
+from pipeline.workflow import stages_of_a_reel
 from storage.states import JobState
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Progress:
 
     async def _text(self, job: Job) -> str:
         view = await self._bot.studio.episodes.view(job.episode_id or 0)
-        stages = stages_up_to(job.until_stage)
+        stages = stages_of_a_reel(job.until_stage)
         made = sum(stage in view.revision.sections for stage in stages)
         return progress_text(view.episode, job, made, len(stages))
 

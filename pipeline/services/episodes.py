@@ -17,7 +17,7 @@ from pipeline.script_files import read_script
 from pipeline.sections import Brief, Emotion, Images, Line, Preview, Script, Video, Voices
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.shows import Show
-from pipeline.workflow import WORKFLOW
+from pipeline.workflow import LAST_STAGE, stages_of_a_reel
 from storage.database import Database
 from storage.episodes import Episodes
 from storage.errors import RecordNotFound
@@ -27,15 +27,6 @@ from storage.jobs import Jobs
 from storage.messages import Messages
 from storage.records import Episode, Job, Revision
 from storage.states import EpisodeState
-
-STAGES = tuple(stage.name for stage in WORKFLOW.stages if stage.name != "trends")
-"""What makes the sections of a reel, in order."""
-LAST_STAGE = STAGES[-1]
-
-
-def stages_up_to(until: str) -> tuple[str, ...]:
-    """The stages of a chain that ends with `until`."""
-    return STAGES[: STAGES.index(until) + 1]
 
 
 @dataclass(frozen=True)
@@ -115,7 +106,7 @@ class EpisodeService:
         """Queue what the current revision still lacks up to a stage; None when nothing does."""
         episode = await self._episodes.get(episode_id)
         revision = await self._episodes.revision(episode_id, episode.revision)
-        for stage in stages_up_to(until):
+        for stage in stages_of_a_reel(until):
             if stage not in revision.sections:
                 return await self._engine.queue(
                     stage, episode_id=episode_id, revision=revision.number, until_stage=until

@@ -30,6 +30,7 @@ def paint(show_name: str, data_dir: str) -> list[tuple[str, str, str, str, int, 
     return [(p.character, p.emotion.value, p.path, p.sha256, p.width, p.height) for p in painted]
 
 
+RIG = "rig"
 LIBRARY = "library"
 """Folder of the pictures in DATA_DIR."""
 
@@ -51,10 +52,15 @@ class LibraryService:
         self._images = Images(db)
 
     async def fill(self) -> int:
-        """Paint the rigs of characters that have no picture yet; how many pictures are new."""
+        """Paint the rigs of characters that lack pictures; how many rows are new.
+
+        A picture of a rig whose file is gone is painted again: the same bytes, the same row.
+        """
         names = [character.name for character in self._show.characters]
-        have = {image.character.casefold() for image in await self._images.for_characters(names)}
-        if {name.casefold() for name in names} <= have:
+        images = await self._images.for_characters(names)
+        have = {image.character.casefold() for image in images}
+        gone = [i for i in images if i.source == RIG and not self._folder.resolve(i.path).exists()]
+        if {name.casefold() for name in names} <= have and not gone:
             return 0
         log.info("painting the picture library of %s", self._show.name)
         future = self._executor.submit(
@@ -69,7 +75,7 @@ class LibraryService:
                 sha256=sha256,
                 width=width,
                 height=height,
-                source="rig",
+                source=RIG,
             )
             for character, emotion, path, sha256, width, height in painted
         ]

@@ -1,0 +1,1 @@
+"""Benchmarks: each runs ours and the other contender in one go and reports their ratio."""
