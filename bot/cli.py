@@ -68,7 +68,8 @@ def run() -> None:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    sys.stderr.write(text.strip() + "\n")
+    if text.strip():
+        sys.stderr.write(text.strip() + "\n")
     sys.exit(code)
 
 
