@@ -113,6 +113,29 @@ async def test_a_published_reel_whose_container_is_lost_is_found_by_its_caption(
     assert channel.ig.called("publish") == 1
 
 
+async def test_a_status_that_lags_behind_does_not_publish_again(channel, slot):
+    episode = await channel.approved_reel()
+    stale = Reply(200, '{"status_code": "FINISHED", "id": "1"}')
+    channel.ig.fail("publish", Drop(after=True))
+    channel.ig.fail("status", Late(0), *[stale] * 5)
+
+    post = await channel.settle(episode, slot)
+
+    assert post.state is PostState.PUBLISHED
+    assert (len(channel.ig.posts), channel.ig.called("publish")) == (1, 1)
+
+
+async def test_a_container_lost_after_a_lost_answer_is_not_replaced(channel, slot):
+    episode = await channel.approved_reel()
+    channel.ig.fail("publish", Drop())
+    channel.ig.fail("status", Late(0), Late(0), Lost())
+
+    post = await channel.settle(episode, slot)
+
+    assert post.state is PostState.UNKNOWN
+    assert (channel.ig.called("create"), channel.ig.called("publish")) == (1, 1)
+
+
 async def test_somebody_elses_newest_post_is_not_taken_for_ours(channel, slot):
     other, ours = await channel.approved_reel(caption="Another one."), await channel.reel()
     await channel.publishing.post_now(other, "anna")

@@ -539,3 +539,68 @@ async def test_the_token_is_in_no_file_log_or_event(channel, slot, caplog):
     assert TOKEN not in caplog.text
     assert TOKEN not in repr(channel.events)
     assert not any(TOKEN in request.url for request in channel.ig.requests)
+
+
+async def after_the_gate(channel, act):
+    """Let something happen between the last check and the publish call."""
+    check = channel.publishing.check
+
+    async def check_and_act(post):
+        await check(post)
+        await act()
+
+    channel.publishing.check = check_and_act
+
+
+async def test_a_pause_in_the_last_moment_holds_the_post_back(channel, slot):
+    await channel.approved_reel()
+    await after_the_gate(channel, lambda: channel.publishing.pause("anna"))
+
+    await channel.publishing.run_slot(slot)
+
+    assert channel.ig.called("publish") == 0
+
+
+async def test_a_reject_in_the_last_moment_stops_the_post(channel, slot):
+    episode = await channel.approved_reel()
+    await after_the_gate(channel, lambda: channel.reviews.reject(episode, BEN))
+
+    outcome = await channel.publishing.run_slot(slot)
+
+    assert outcome is SlotOutcome.FAILED
+    assert channel.ig.called("publish") == 0
+
+
+async def test_a_reject_while_the_slot_chooses_leaves_the_slot_to_the_next(channel, slot):
+    episode = await channel.approved_reel()
+    verify = channel.reviews.verify
+
+    async def verify_and_reject(*args):
+        held = await verify(*args)
+        await channel.reviews.reject(episode, BEN)
+        return held
+
+    channel.reviews.verify = verify_and_reject
+
+    outcome = await channel.publishing.run_slot(slot)
+
+    assert outcome is SlotOutcome.EMPTY
+    assert channel.ig.called("create") == 0
+
+
+async def test_a_caption_changed_after_the_upload_is_not_published(channel, slot):
+    episode = await channel.approved_reel()
+    upload = channel.publisher.upload
+
+    async def upload_and_change_the_caption(*args):
+        await upload(*args)
+        script = await channel.episodes.section(episode, 1, "script")
+        changed = script.replace("walk in", "walk out")
+        await channel.episodes.save_section(episode, 1, "script", changed)
+
+    channel.publisher.upload = upload_and_change_the_caption
+
+    outcome = await channel.publishing.run_slot(slot)
+
+    assert outcome is SlotOutcome.FAILED
+    assert channel.ig.called("publish") == 0
