@@ -6,6 +6,7 @@ the schedule has a slot at that moment anyway. No job store: what was done is in
 `slots`, and each entry calls one service method.
 """
 
+import asyncio
 import itertools
 import logging
 import re
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 LARGEST_GAP = timedelta(hours=3)  # clocks are never moved by more
 SAFETY_NET_S = 30
+PATIENCE_S = 5.0
 SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -193,6 +195,7 @@ class StudioScheduler:
         self._now = now
         self._safety_net_s = safety_net_s
         self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._under_way: set[asyncio.Future[object]] = set()
 
     async def start(self) -> None:
         """Note the schedule, so that a slot before its first day is not made up for, and begin."""
@@ -204,23 +207,37 @@ class StudioScheduler:
         self._scheduler.start()
 
     async def stop(self) -> None:
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        """Begin nothing more; what is under way gets a moment before it is cut off."""
+        if not self._scheduler.running:
+            return
+        self._scheduler.pause()
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=PATIENCE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._scheduler.shutdown(wait=False)
 
     async def tick(self) -> None:
         """Do what is due: posts that wait, and slots that have come."""
-        await self._publishing.resume_due()
-        await self._publishing.run_due(self.schedule.slots_between)
+        try:
+            await self._publishing.resume_due()
+        finally:  # a post in trouble holds no slot up
+            await self._publishing.run_due(self.schedule.slots_between)
 
     def next_slots(self, count: int) -> list[Slot]:
         return self.schedule.next_slots(self._now(), count)
 
     def _add(self, timed: Timed) -> None:
         async def run() -> None:
+            work = asyncio.ensure_future(timed.run())
+            self._under_way.add(work)
             try:
-                await timed.run()
+                await work
             except Exception:  # the next time must come all the same
                 log.exception("scheduled work failed: %s", timed.name)
+            finally:
+                self._under_way.discard(work)
 
         when = timed.when
         trigger = (

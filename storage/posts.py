@@ -136,12 +136,12 @@ class Posts:
         changes: dict[str, Value] = {"error": reason, "run_after": to_text(run_after)}
         return await self._update(post, {**changes, "waits": post.waits + 1})
 
-    async def go_on(self, platform: str) -> None:
-        """Nothing under way waits any longer."""
+    async def go_on(self, platform: str, reason: str) -> None:
+        """Those under way that wait for this reason need not wait any longer."""
         await self._db.execute(
-            f"UPDATE posts SET run_after = NULL WHERE platform = ? AND state IN"
+            f"UPDATE posts SET run_after = NULL WHERE platform = ? AND error = ? AND state IN"
             f" ({_marks(UNDER_WAY)})",
-            (platform, *UNDER_WAY),
+            (platform, reason, *UNDER_WAY),
         )
 
     async def set_permalink(self, post: Post, permalink: str) -> Post:

@@ -50,6 +50,7 @@ POLLS_S = (2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 60.0, 60.0, 60.0)  # Meta: abo
 BACKOFF_S, LONGEST_BACKOFF_S = 15.0, 900.0
 INLINE_S = 60.0  # up to here waits are slept through, longer ones are left to resume_due()
 LATER_S = 120.0
+PAUSED = "publishing is paused"
 LOCKED_S = 900.0
 SETTLE_S = 30.0  # a publish call whose answer was lost may still be working
 ASK_AFTER = 6  # waits in a row before people are asked: a quarter of an hour
@@ -188,7 +189,7 @@ class Posting:
 
     async def _prepare(self, post: Post) -> Post:
         if await self._gate.is_paused():
-            raise Wait(LATER_S, "publishing is paused")
+            raise Wait(LATER_S, PAUSED)
         if post.attempts >= MOST_CONTAINERS or self._clock() - post.created_at > GIVE_UP_AFTER:
             raise Permanent(post.platform, f"it did not work in time; last: {post.error or '-'}")
         outgoing = await self._gate.outgoing(post)
@@ -218,7 +219,7 @@ class Posting:
     async def _finish(self, post: Post) -> Post:
         """Poll until processed, pass the gate, publish."""
         if await self._gate.is_paused():
-            raise Wait(LATER_S, "publishing is paused")
+            raise Wait(LATER_S, PAUSED)
         try:
             is_publishable = await self._is_processed(post)
         except (Unseen, StartOver):
@@ -252,7 +253,7 @@ class Posting:
     async def _publish(self, post: Post) -> Post:
         async with self._db.transaction():
             if await self._gate.is_paused():
-                raise Wait(LATER_S, "publishing is paused")
+                raise Wait(LATER_S, PAUSED)
             episode = await self._episodes.get(post.episode_id)
             if (episode.state, episode.revision) != (EpisodeState.APPROVED, post.revision):
                 raise Permanent(post.platform, "the approval was taken back.")

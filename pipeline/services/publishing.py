@@ -22,11 +22,12 @@ from pipeline.publishing.base import (
 )
 from pipeline.services.outgoing import OutgoingReels, Parcel
 from pipeline.services.post_events import OnEvent, PostEvent, PostEventKind
+from pipeline.services.posting import PAUSED as WAITS_FOR_RESUME
 from pipeline.services.posting import Posting
 from pipeline.services.reviews import Reviews, VoteReader
 from storage.database import Database
 from storage.episodes import Episodes
-from storage.errors import InvalidTransition
+from storage.errors import InvalidTransition, StorageError
 from storage.notes import Notes
 from storage.posts import UNDER_WAY, Post, Posts
 from storage.records import Episode, to_text
@@ -72,6 +73,7 @@ class Publishing:
             db=db, publisher=publisher, gate=self, on_event=on_event, clock=clock, sleep=sleep
         )
         self._choosing = asyncio.Lock()
+        self._told: set[str] = set()  # what a slot that is asked again need not repeat
 
     # What people ask for
 
@@ -137,7 +139,7 @@ class Publishing:
     async def resume(self) -> None:
         async with self._db.transaction():
             await self._notes.remove(PAUSED)
-            await self._posts.go_on(self._publisher.platform)
+            await self._posts.go_on(self._publisher.platform, WAITS_FOR_RESUME)
 
     async def is_paused(self) -> bool:
         return await self._notes.get(PAUSED) is not None
@@ -182,7 +184,7 @@ class Publishing:
         since = datetime.fromisoformat(await self._notes.get(SETTLED_UNTIL) or to_text(now))
         for slot in slots_between(since, now):
             if now - slot.at >= STILL_DONE:
-                await self._record(slot, SlotOutcome.MISSED, "The bot was down")
+                await self._record(slot, SlotOutcome.MISSED, "Nothing could be posted in time")
             else:
                 await self.run_slot(slot)
         await self._notes.set(SETTLED_UNTIL, to_text(max(since, now - STILL_DONE)))
@@ -199,7 +201,7 @@ class Publishing:
             try:
                 chosen = await self._choose(slot)
             except ProviderError as error:
-                self._tell(PostEventKind.WAITING, f"The slot {slot.key} waits: {error}")
+                self._tell_once(PostEventKind.WAITING, f"The slot {slot.key} waits: {error}")
                 return None
             if chosen is None:
                 await self._record(slot, SlotOutcome.EMPTY, "Nothing is approved")
@@ -211,8 +213,11 @@ class Publishing:
     # What posting.py asks before anything goes out
 
     async def outgoing(self, post: Post) -> Outgoing:
-        parcel = await self._reels.read(post.episode_id, post.revision)
-        found = await self._reels.changes(parcel)
+        try:
+            parcel = await self._reels.read(post.episode_id, post.revision)
+            found = await self._reels.changes(parcel)
+        except StorageError as error:
+            raise Permanent(post.platform, str(error)) from error
         if not found and parcel.fingerprint != post.fingerprint:
             found = ["It is not what was approved when it was chosen."]
         if found:
@@ -238,10 +243,8 @@ class Publishing:
         for episode in await self._slots.candidates():
             if await self._is_under_way(episode):
                 continue
-            parcel = await self._reels.read(episode.id, episode.revision)
-            if found := await self._reels.findings(parcel):
-                text = f"Episode {episode.id} cannot go out: {' '.join(found)}"
-                self._tell(PostEventKind.BLOCKED, text, episode.id)
+            parcel = await self._fit_to_go_out(episode)
+            if parcel is None:
                 continue
             if not await self._reviews.verify(episode.id, self._reader):
                 continue
@@ -251,6 +254,19 @@ class Publishing:
                 log.info("episode=%s slot=%s not taken: %s", episode.id, slot.key, error)
                 continue
             return episode
+        return None
+
+    async def _fit_to_go_out(self, episode: Episode) -> Parcel | None:
+        """None, and people are told why, when a check refuses it; the next candidate may go."""
+        try:
+            parcel = await self._reels.read(episode.id, episode.revision)
+            found = await self._reels.findings(parcel)
+        except StorageError as error:
+            found = [str(error)]
+        if not found:
+            return parcel
+        text = f"Episode {episode.id} cannot go out: {' '.join(found)}"
+        self._tell_once(PostEventKind.BLOCKED, text, episode.id)
         return None
 
     async def _claim(self, episode: Episode, parcel: Parcel, slot: Slot | None) -> None:
@@ -318,6 +334,11 @@ class Publishing:
         except InvalidTransition:
             return
         self._tell(PostEventKind(outcome.value), f"{reason}: the slot {slot.key} stays empty.")
+
+    def _tell_once(self, kind: PostEventKind, text: str, episode_id: int | None = None) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._tell(kind, text, episode_id)
 
     def _tell(self, kind: PostEventKind, text: str, episode_id: int | None = None) -> None:
         log.info("%s: %s", kind, text)

@@ -237,5 +237,39 @@ def test_the_next_slots_are_counted_from_now(scheduler):
     assert [slot.key[:10] for slot in scheduler.next_slots(2)] == ["2026-03-01", "2026-03-02"]
 
 
+async def test_stopping_cuts_off_what_takes_too_long(monkeypatch):
+    monkeypatch.setattr("bot.scheduler.PATIENCE_S", 0.01)
+    started, ended = asyncio.Event(), []
+
+    async def linger():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    scheduler = StudioScheduler(
+        Schedule("0 18 * * *", PARIS), Publishing(), (Timed("slow", 0.01, linger),)
+    )
+    await scheduler.start()
+    await asyncio.wait_for(started.wait(), 5)
+
+    await scheduler.stop()
+
+    assert ended
+
+
+async def test_a_post_in_trouble_holds_no_slot_up(scheduler):
+    async def fail():
+        raise RuntimeError("broken")
+
+    scheduler._publishing.resume_due = fail
+
+    with pytest.raises(RuntimeError):
+        await scheduler.tick()
+
+    assert scheduler._publishing.ran.is_set()
+
+
 async def test_stopping_before_the_start_is_harmless(scheduler):
     await scheduler.stop()

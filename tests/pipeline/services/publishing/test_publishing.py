@@ -233,6 +233,27 @@ async def test_a_file_swapped_while_uploading_is_never_published(channel, slot):
     assert (await channel.post(episode)).state is PostState.FAILED
 
 
+async def test_an_approved_reel_without_its_video_does_not_block_the_others(channel, slot):
+    broken, fine = await channel.approved_reel(), await channel.reel()
+    await channel.reviews.approve(fine, ANNA)
+    await channel.db.execute("UPDATE revisions SET video = NULL WHERE episode_id = ?", (broken,))
+
+    await channel.publishing.run_slot(slot)
+
+    assert await channel.state(fine) is EpisodeState.PUBLISHED
+    assert PostEventKind.BLOCKED in kinds(channel)
+
+
+async def test_people_hear_once_that_a_slot_waits(channel, slot):
+    await channel.approved_reel()
+    channel.reader.down = True
+
+    for _ in range(3):
+        await channel.publishing.run_slot(slot)
+
+    assert kinds(channel) == [PostEventKind.WAITING]
+
+
 async def test_a_slot_without_approved_reels_is_empty(channel, slot):
     await channel.reel()
 
