@@ -30,6 +30,7 @@ class Evening:
     instagram: InstagramSandbox
     approver: Member
     extra: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = (sys.executable, "-m", "bot", "run")
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -64,20 +65,26 @@ class Evening:
             **self.extra,
         }
 
-    async def start(self, *, timeout_s: float = 30.0) -> None:
-        """Start the bot and wait until it has synced its commands and is on the gateway."""
+    async def spawn(self) -> asyncio.subprocess.Process:
+        """Start the bot and wait for nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bot", "run"),
+                *self.command,
                 env=self.environment(),
                 cwd=self.folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        ready = asyncio.create_task(self._ready(timeout_s))
-        ended = asyncio.create_task(self.process.wait())
+        return self.process
+
+    async def start(self, *, timeout_s: float = 30.0) -> None:
+        """Start the bot and wait until it has synced its commands and is on the gateway."""
+        before = self.discord.gateway.identifies
+        process = await self.spawn()
+        ready = asyncio.create_task(self._ready(before, timeout_s))
+        ended = asyncio.create_task(process.wait())
         await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if not ready.done():
@@ -85,9 +92,13 @@ class Evening:
             raise UserError(f"The bot did not start; {self.log_file} says why.")
         await ready
 
-    async def _ready(self, timeout_s: float) -> None:
+    async def _ready(self, before: int, timeout_s: float) -> None:
+        # The session of a killed bot may still look alive, so the new one's login is awaited.
+        gateway = self.discord.gateway
+        await self.discord.wait_until(
+            lambda: gateway.identifies > before, timeout_s, "the bot's login"
+        )
         await self.discord.wait_commands_synced(timeout_s)
-        await self.discord.wait_ready(timeout_s)
 
     async def stop(self, *, timeout_s: float = 15.0) -> int:
         """Ask the bot to end (SIGTERM) and wait; its exit code."""
