@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import discord
@@ -81,9 +83,9 @@ class Publishing(commands.Cog):
     @approvers_only()
     async def now(self, ctx: Context, episode: int) -> None:
         await ctx.defer()
-        message = await ctx.send(f"Posting episode {episode}…")
-        post = await self.bot.studio.publishing.post_now(episode, str(ctx.author))
-        await message.edit(content=_post_text(post))
+        async with _announced(ctx, f"Posting episode {episode}…") as message:
+            post = await self.bot.studio.publishing.post_now(episode, str(ctx.author))
+            await message.edit(content=_post_text(post))
 
     @publish.command(name="dry-run", description="Check everything about a post, post nothing.")
     @app_commands.autocomplete(episode=_choices.episodes)
@@ -122,9 +124,9 @@ class Publishing(commands.Cog):
     @approvers_only()
     async def retry(self, ctx: Context, episode: int) -> None:
         await ctx.defer()
-        message = await ctx.send(f"Trying episode {episode} again…")
-        post = await self.bot.studio.publishing.retry(episode, str(ctx.author))
-        await message.edit(content=_post_text(post))
+        async with _announced(ctx, f"Trying episode {episode} again…") as message:
+            post = await self.bot.studio.publishing.retry(episode, str(ctx.author))
+            await message.edit(content=_post_text(post))
 
     # Verdicts by reaction; the raw events, because older messages are not cached
 
@@ -241,6 +243,18 @@ class Publishing(commands.Cog):
         if await self.bot.studio.publishing.is_paused():
             lines.insert(0, "**Posting is paused**; `/publish resume` ends that.")
         return "\n".join(lines)[:1900]
+
+
+@asynccontextmanager
+async def _announced(ctx: Context, text: str) -> AsyncIterator[discord.Message]:
+    """A message while something takes long; when it fails only the reason stays."""
+    message = await ctx.send(text)
+    try:
+        yield message
+    except Exception:
+        with suppress(discord.DiscordException, OSError):
+            await message.delete()
+        raise
 
 
 def _verdict(standing: Standing) -> str:

@@ -37,13 +37,18 @@ async def read_body(request: web.Request) -> Body:
         return Body(_parse(await request.text() or "{}"))
     form = await request.post()
     uploads = tuple(
-        Upload(int(key[6:-1]), field.filename, field.file.read())
+        Upload(int(key[6:-1]), field.filename, _take(field))
         for key, field in form.items()
         if isinstance(field, FileField) and key.startswith("files[")
     )
     if sum(len(upload.data) for upload in uploads) > MAX_REQUEST_BYTES:
         raise refusal(40005)
     return Body(_parse(str(form.get("payload_json", "{}"))), uploads)
+
+
+def _take(field: FileField) -> bytes:
+    with field.file as file:  # aiohttp leaves it open
+        return file.read()
 
 
 def _parse(text: str) -> Any:
