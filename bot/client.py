@@ -71,7 +71,11 @@ class StudioBot(commands.Bot):
         guild = self.get_guild(self.studio.guild_id)
         if guild is not None:
             await self.studio.drafts.set_upload_limit(guild.filesize_limit)
-        await self.drafts.repair()
+        try:
+            await self.drafts.repair()
+        except (discord.DiscordException, OSError):
+            # It is tried again every few minutes, and before any post the reactions are read anew.
+            log.exception("drafts could not be repaired")
         self.reached.set()
 
     def next_slots(self, count: int) -> list[Slot]:

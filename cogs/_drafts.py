@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from cogs._embeds import LEGEND, draft_embed, draft_mark, moment, state_words
+from cogs._embeds import LEGEND, draft_embeds, draft_mark, moment, state_words
 from cogs._votes import Sign, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.states import EpisodeState
@@ -117,7 +117,7 @@ class DraftDesk:
         try:
             return await channel.send(
                 content=self._headline(await studio.reviews.standing(episode.id)),
-                embed=draft_embed(view, text),
+                embeds=draft_embeds(view, text),
                 files=[
                     discord.File(folder / view.preview.path, filename=f"episode-{episode.id}.mp4"),
                     discord.File(folder / "storyboard.png"),

@@ -32,6 +32,9 @@ STAGE_WORDS = {
     "video": "drawing and encoding",
     "preview": "preparing the preview",
 }
+LONGEST_DIALOGUE = 2900
+"""Together with the whole text of a post it stays below the 6,000 characters of a message."""
+LONGEST_POST = 2700
 LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject"
 
 
@@ -60,7 +63,7 @@ def dialogue(view: EpisodeView) -> str:
         f"`{line.index:>2}` **{plain(line.character)}** *({line.emotion})* {plain(line.text, 280)}"
         for line in view.script.lines
     ]
-    return "\n".join(lines)[:4000]
+    return "\n".join(lines)[:LONGEST_DIALOGUE]
 
 
 def script_embed(view: EpisodeView) -> discord.Embed:
@@ -80,8 +83,15 @@ def script_embed(view: EpisodeView) -> discord.Embed:
     return embed
 
 
-def draft_embed(view: EpisodeView, post_text: str) -> discord.Embed:
-    """What people judge; the footer names the fingerprint they say yes to."""
+def draft_embeds(view: EpisodeView, post_text: str) -> list[discord.Embed]:
+    """What people judge: all that goes out. The footer names the fingerprint they say yes to."""
+    goes_out = discord.Embed(
+        title="Goes out as", description=plain(post_text, LONGEST_POST), colour=BLUE
+    )
+    return [_about_reel(view), goes_out]
+
+
+def _about_reel(view: EpisodeView) -> discord.Embed:
     episode, video = view.episode, view.video
     assert video is not None
     embed = discord.Embed(
@@ -89,7 +99,6 @@ def draft_embed(view: EpisodeView, post_text: str) -> discord.Embed:
         description=dialogue(view),
         colour=BLUE,
     )
-    embed.add_field(name="Goes out as", value=plain(post_text, 1024), inline=False)
     embed.add_field(
         name="The reel",
         value=f"{video.duration_s:.1f} s · {video.width}x{video.height} · "
