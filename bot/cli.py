@@ -40,7 +40,7 @@ SLASH = {
 }
 """What to use instead while a bot holds DATA_DIR."""
 
-UsageError = typer.BadParameter.__base__ or Exception
+UsageError: type[Exception] = typer.BadParameter.__base__ or Exception
 """Of all wrong ways to call a command; typer exports only this child of it."""
 
 

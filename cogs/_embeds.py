@@ -40,7 +40,9 @@ LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approv
 
 def plain(text: str, limit: int = 1000) -> str:
     """Somebody else's words, shown as they are: no markdown, no mention, no endless length."""
-    shown = discord.utils.escape_markdown(discord.utils.escape_mentions(text))
+    # Between < and > Discord puts mentions, times, emoji and commands; a gap keeps them words.
+    text = discord.utils.escape_mentions(text).replace("<", "<\u200b")
+    shown = discord.utils.escape_markdown(text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

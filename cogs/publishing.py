@@ -15,7 +15,7 @@ from cogs import _choices
 from cogs._checks import anyone_here, approvers_only, has_role
 from cogs._embeds import moment, plain, state_words
 from cogs._votes import Sign, sign_of
-from pipeline.errors import ProviderError
+from pipeline.errors import ProviderError, UserError
 from storage.decisions import Choice, Door
 from storage.errors import StorageError
 from storage.states import PostState
@@ -204,13 +204,16 @@ class Publishing(commands.Cog):
         return sign, await studio.drafts.find(event.message_id)
 
     async def _again(self, draft: Message, event: discord.RawReactionActionEvent) -> None:
-        episode = await self.bot.studio.episodes.again(
-            draft.episode_id, str(event.member), revision=draft.revision
-        )
-        if episode.revision != draft.revision + 1:
-            return
         channel = self.bot.get_channel(event.channel_id)
-        if isinstance(channel, discord.TextChannel):
+        assert isinstance(channel, discord.TextChannel)
+        try:
+            episode = await self.bot.studio.episodes.again(
+                draft.episode_id, str(event.member), revision=draft.revision
+            )
+        except (UserError, StorageError) as error:
+            await channel.send(plain(str(error)))
+            return
+        if episode.revision == draft.revision + 1:
             await self.bot.progress.begin(channel, episode)
 
     async def _cleared(self, message_id: int) -> None:

@@ -190,3 +190,15 @@ def cpu(executors):
 @pytest.fixture
 def io(executors):
     return executors[Lane.IO]
+
+
+@pytest.fixture
+def eventually():
+    """Wait for what no message tells: a log line, a row."""
+
+    async def wait(look, timeout_s=10.0):
+        async with asyncio.timeout(timeout_s):
+            while not look():  # noqa: ASYNC110 - nothing sets an event for it
+                await asyncio.sleep(0.01)
+
+    return wait

@@ -1,12 +1,13 @@
 import hashlib
 
 from pipeline.context import StageContext
+from pipeline.errors import UserError
 from pipeline.sections import Images, Script, Video, Voices
 
 
 def run(script: Script, voices: Voices, images: Images, *, ctx: StageContext) -> Video:
     if (ctx.data_dir / "video fails").exists():
-        raise ValueError("the pencil broke")
+        raise UserError("The *pencil* broke.")
     reel = f"reel of episode {ctx.episode}, revision {ctx.revision}".encode()
     cover = b"\xff\xd8\xff cover"
     (ctx.folder / "reel.mp4").write_bytes(reel)

@@ -1,0 +1,187 @@
+"""Drafts in the approval channel: one for each finished revision, whatever happens."""
+
+import asyncio
+
+import pytest
+
+from pipeline.errors import UserError
+from storage.states import EpisodeState
+
+TOO_LARGE = {"message": "Request entity too large", "code": 40005}
+
+
+def drafts(world):
+    return [message for message in world.messages(world.approvals) if message.embeds]
+
+
+async def test_a_draft_shows_all_that_goes_out(make_draft, studio):
+    view, draft = await make_draft()
+    title, post = draft.embeds
+    assert title["title"] == "Episode 1: Coffee"
+    assert f"revision 1 · {view.revision.fingerprint[:12]}" in title["footer"]["text"]
+    assert view.script.hashtags[0] in post["description"]
+    assert [file.filename for file in draft.attachments] == ["episode-1.mp4", "storyboard.png"]
+    assert list(draft.reactions) == ["✅", "❌", "🔁"]
+
+
+async def test_a_draft_is_posted_once(bot, world, make_draft):
+    await make_draft()
+    await asyncio.gather(*(bot.drafts.post_missing() for _ in range(3)), bot.drafts.repair())
+    assert len(drafts(world)) == 1
+
+
+async def test_a_draft_that_was_sent_but_not_noted_is_found_again(
+    bot, studio, world, make, draft_of, monkeypatch
+):
+    async def crash(*args, **kwargs):
+        raise UserError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.drafts, "posted", crash)
+        await make()
+        await world.wait_for_message(lambda message: bool(message.embeds))
+        await bot.drafts.post_missing()
+    assert await studio.drafts.open() == []
+    world.advance(600)  # the nonce is forgotten by now
+    await bot.drafts.repair()
+    (draft,) = drafts(world)
+    assert (await draft_of(1)) is draft
+    assert [open_draft.message_id for open_draft in await studio.drafts.open()] == [draft.id]
+
+
+async def test_reactions_that_are_missing_are_added(bot, world, make, says):
+    world.faults.add("PUT", "/channels/*/messages/*/reactions/*", status=403, times=1)
+    await make()
+    draft = await says("wants your verdict")
+    await bot.drafts.post_missing()  # waits for the one under way
+    assert len(draft.reactions) < 3
+    await bot.drafts.repair()
+    assert list(draft.reactions) == ["✅", "❌", "🔁"]
+    assert len(drafts(world)) == 1
+
+
+async def test_a_preview_that_is_too_large_is_made_smaller(bot, world, make, draft_of):
+    path = f"/channels/{world.approvals.id}/messages"
+    world.faults.add("POST", path, status=413, json=TOO_LARGE)
+    await make()
+    draft = await draft_of(1)
+    assert len(draft.attachments[0].data) == 600_000
+
+
+async def test_a_preview_is_not_made_smaller_for_ever(bot, world, make, caplog, eventually):
+    path = f"/channels/{world.approvals.id}/messages"
+    world.faults.add("POST", path, status=413, json=TOO_LARGE, times=99)
+    await make()
+    await eventually(lambda: "even a tiny preview" in caplog.text)
+    assert drafts(world) == []
+    world.faults.clear()
+    await bot.drafts.repair()
+    assert len(drafts(world)) == 1
+
+
+async def test_another_refusal_is_tried_again_later(bot, world, make, caplog, eventually):
+    path = f"/channels/{world.approvals.id}/messages"
+    world.faults.add("POST", path, status=403, json={"message": "No permission", "code": 50013})
+    await make()
+    await eventually(lambda: "draft not posted" in caplog.text)
+    assert drafts(world) == []
+    await bot.drafts.repair()
+    assert len(drafts(world)) == 1
+
+
+async def test_what_was_finished_while_the_bot_was_away_is_posted(start_bot, world, make, draft_of):
+    await make()
+    assert drafts(world) == []
+    async with start_bot():
+        await draft_of(1)
+
+
+async def test_a_deleted_draft_is_posted_again(world, make_draft, draft_of, studio):
+    _, draft = await make_draft()
+    world.delete_message(draft)
+    again = await draft_of(1)
+    assert again is not draft
+    assert [open_draft.message_id for open_draft in await studio.drafts.open()] == [again.id]
+
+
+async def test_a_draft_deleted_while_the_bot_was_away_is_posted_again(
+    start_bot, world, make, draft_of, margot, says
+):
+    await make()
+    async with start_bot():
+        first = await draft_of(1)
+        world.react(margot, first, "✅")
+        await says("is approved")
+    world.delete_message(first)
+    async with start_bot():
+        second = await draft_of(1)
+    assert "wants your verdict" in second.content
+
+
+# What people do with a draft
+
+
+@pytest.mark.parametrize(
+    ("sign", "words", "state"),
+    [
+        ("✅", "is approved", EpisodeState.APPROVED),
+        ("❌", "is rejected", EpisodeState.REJECTED),
+    ],
+)
+async def test_a_reaction_of_an_approver_decides(
+    world, studio, make_draft, margot, sign, words, state
+):
+    _, draft = await make_draft()
+    world.react(margot, draft, sign)
+    await world.wait_until(lambda: words in draft.content, 10, "the verdict")
+    assert (await studio.episodes.view(1)).episode.state is state
+
+
+@pytest.mark.parametrize("way", ["removed", "cleared", "emoji cleared"])
+async def test_a_vote_that_is_taken_back_no_longer_counts(world, studio, make_draft, margot, way):
+    _, draft = await make_draft()
+    world.react(margot, draft, "✅")
+    await world.wait_until(lambda: "is approved" in draft.content, 10, "the verdict")
+    take_back = {
+        "removed": lambda: world.unreact(margot, draft, "✅"),
+        "cleared": lambda: world.clear_reactions(draft),
+        "emoji cleared": lambda: world.clear_reactions(draft, "✅"),
+    }
+    take_back[way]()
+    await world.wait_until(lambda: "wants your verdict" in draft.content, 10, "the change")
+    assert (await studio.episodes.view(1)).episode.state is EpisodeState.IN_REVIEW
+
+
+async def test_a_reaction_of_somebody_else_decides_nothing(
+    bot, world, studio, make_draft, passerby
+):
+    _, draft = await make_draft()
+    for sign in ("✅", "❌", "🔁"):
+        world.react(passerby, draft, sign)
+    await bot.drafts.repair()
+    view = await studio.episodes.view(1)
+    assert (view.episode.state, view.episode.revision) == (EpisodeState.IN_REVIEW, 1)
+
+
+async def test_made_again_gets_a_draft_of_its_own(world, studio, make_draft, margot, draft_of):
+    _, draft = await make_draft()
+    world.react(margot, draft, "🔁")
+    again = await draft_of(1, 2)
+    assert again is not draft
+    assert [open_draft.message_id for open_draft in await studio.drafts.open()] == [again.id]
+
+
+async def test_a_published_reel_is_not_made_again(
+    bot, world, studio, make_draft, margot, says, caplog
+):
+    _, draft = await make_draft()
+    world.react(margot, draft, "✅")
+    await world.wait_until(lambda: "is approved" in draft.content, 10, "the verdict")
+    await studio.publishing.post_now(1, "a test")
+    world.react(margot, draft, "🔁")
+    await says("Episode 1 is published and cannot become draft.", world.approvals)
+    await bot.drafts.repair()
+    view = await studio.episodes.view(1)
+    assert (view.episode.state, view.episode.revision) == (EpisodeState.PUBLISHED, 1)
+    assert "Traceback" not in caplog.text
+    assert await studio.drafts.open() == []
