@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,14 @@ LINES = (
     ("Boxy", "Then it is our tower.", "surprised"),
 )
 SETTINGS = {"show": "tiny_show", "video_fps": "23", "trends": "offline", "render_workers": "2"}
+
+
+async def waited(look, timeout_s):
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if found := look():
+                return found
+            await asyncio.sleep(0.05)
 
 
 @dataclass
@@ -70,20 +78,21 @@ class Night(Evening):
 
     async def died(self, timeout_s=90):
         """Wait for the bot's death, then see that nothing of it is left 2 s later."""
-        assert await asyncio.wait_for(self.process.wait(), timeout_s) == -signal.SIGKILL
+        assert await self.ended(timeout_s) == -signal.SIGKILL
         await self.nobody_is_left()
+
+    async def ended(self, timeout_s):
+        """The exit code."""
+        return await asyncio.wait_for(self.process.wait(), timeout_s)
 
     async def dies_before(self, step, timeout_s=90):
         """Whether the bot ends before it takes a step."""
-        async with asyncio.timeout(timeout_s):
-            while self.process.returncode is None and step not in self.journal:
-                await asyncio.sleep(0.05)
+        await waited(lambda: self.process.returncode is not None or step in self.journal, timeout_s)
         return self.process.returncode is not None
 
     async def nobody_is_left(self, within_s=2.0):
-        end = asyncio.get_running_loop().time() + within_s
-        while self.alive() and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            await waited(lambda: not self.alive(), within_s)
         assert self.alive() == []
 
     def alive(self):
@@ -111,11 +120,12 @@ class Night(Evening):
 
     async def until(self, look, timeout_s=60.0):
         """Wait until `look()` is true; its value."""
-        async with asyncio.timeout(timeout_s):
-            while not (found := look()):
-                assert self.process.returncode is None, self.log_file.read_text()[-3000:]
-                await asyncio.sleep(0.05)
-        return found
+
+        def look_while_it_lives():
+            assert self.process.returncode is None, self.log_file.read_text()[-3000:]
+            return look()
+
+        return await waited(look_while_it_lives, timeout_s)
 
     async def until_state(self, state, timeout_s=60.0):
         sql = "SELECT 1 FROM episodes WHERE id = 1 AND state = ?"
@@ -156,6 +166,18 @@ class Night(Evening):
         """Use a slash command and wait until its reply holds these words."""
         interaction = self.discord.invoke(member, command, options)
         await self.until(lambda: any(words in m.content for m in interaction.messages), timeout_s)
+
+    async def edit(self):
+        """Change a line of the finished reel: it is made again from its voices."""
+        await self.draft(1)
+        line = {"episode": 1, "line": 2, "text": "I need it now!"}
+        await self.ask(self.approver, "script edit", line)
+
+    async def second_revision_goes_out(self):
+        await self.approve(await self.draft(1, 2, timeout_s=240))
+        assert await self.slot_ends() == "posted"
+        (post,) = self.instagram.posts
+        assert post.sha256 == self.approved_sha256()
 
     async def settled(self):
         """A round trip, so that whatever people did before it has reached the bot."""

@@ -4,8 +4,6 @@ import pytest
 
 from bot.sandbox.instagram import FAILED_AFTER, Drop, Expired, Lost, Truncated
 
-CALLS = ("create", "upload", "status", "publish")
-
 
 async def survives(night, **death):
     """The bot dies while posting; the next one brings the approved reel out, once."""
@@ -36,18 +34,15 @@ async def one_draft_becomes_one_post(night):
     await is_public_once(night)
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_kill_around_a_call_costs_no_post_and_makes_no_second(night, when, call):
-    await survives(night, die=f"{when} {call}")
+STEPS = (
+    *("sql INSERT INTO posts", "after create", "after upload"),
+    *("before publish", "after publish", "before permalink"),
+)
 
 
-async def test_a_kill_before_the_permalink_leaves_the_post_known(night):
-    await survives(night, die="before permalink")
-
-
-async def test_a_kill_between_the_slot_and_its_post_loses_neither(night):
-    await survives(night, die="sql INSERT INTO posts")
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_kill_while_posting_costs_no_post_and_makes_no_second(night, step):
+    await survives(night, die=step)
 
 
 @pytest.mark.slow
@@ -91,11 +86,12 @@ async def test_a_draft_that_was_sent_but_not_noted_is_found_again(night):
     await one_draft_becomes_one_post(night)
 
 
-@pytest.mark.parametrize("fault", [Drop(), Drop(after=True), FAILED_AFTER, Expired(), Lost()])
+@pytest.mark.parametrize("fault", [Drop(), Drop(after=True), FAILED_AFTER, Expired()])
 async def test_a_publish_call_without_a_clear_answer_makes_one_post(night, fault):
     await night.launch()
     await night.approve(await night.draft(1))
     night.instagram.fail("publish", fault)
+    await night.schedule_runs()
     night.slot()
     await is_public_once(night)
 
@@ -105,4 +101,16 @@ async def test_an_upload_that_breaks_off_starts_over(night):
     await night.approve(await night.draft(1))
     night.instagram.fail("upload", Truncated(100_000), Truncated(300_000))
     assert await night.slot_ends() == "posted"
+    await is_public_once(night)
+
+
+async def test_people_are_asked_when_nobody_can_tell_and_their_word_makes_one_post(night):
+    await night.launch()
+    await night.approve(await night.draft(1))
+    night.instagram.fail("publish", Lost())
+    await night.schedule_runs()
+    night.slot()
+    await night.discord.wait_for_message(lambda m: "/publish retry" in m.content, 90)
+    assert night.instagram.posts == []
+    await night.told(night.approver, "publish retry", "is public", {"episode": 1})
     await is_public_once(night)
