@@ -38,6 +38,8 @@ class StudioBot(commands.Bot):
     def __init__(
         self, studio: Studio, schedule: Schedule, *, intents: discord.Intents | None = None
     ) -> None:
+        # We never speak; without this every start warns of packages for voice chat.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
             command_prefix=commands.when_mentioned,
             intents=intents or default_intents(),
@@ -52,8 +54,6 @@ class StudioBot(commands.Bot):
         self.reached = asyncio.Event()
         """Set once Discord has been reached and drafts were brought up to date."""
         studio.votes.read_through(self.votes)
-        # We never speak; without this every start warns of packages for voice chat.
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         self._schedule = schedule
 
     async def setup_hook(self) -> None:

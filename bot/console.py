@@ -14,7 +14,7 @@ from pipeline.settlement import EventKind, JobEvent
 if TYPE_CHECKING:
     from bot.app import Studio
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 ENDED = (EventKind.SUCCEEDED, EventKind.FAILED, EventKind.CANCELLED)
 
 
