@@ -181,7 +181,7 @@ def _seconds(metrics: GenerationMetrics | None) -> dict[str, float]:
 async def _keep_open(world: Evening) -> None:
     from bot.sandbox.page import channel_page
 
-    async with channel_page(world.discord, world.instagram) as url:
+    async with channel_page(world.discord, world.instagram, open_browser=True) as url:
         sys.stdout.write(f"The channel is at {url}; Ctrl+C ends the evening.\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
