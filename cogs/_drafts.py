@@ -71,7 +71,10 @@ class DraftDesk:
 
     async def _bring_up_to_date(self, draft: Message) -> None:
         standing = await self.read_back(draft)
-        if standing.episode.state is EpisodeState.PUBLISHED or not standing.counted:
+        is_public = standing.episode.state is EpisodeState.PUBLISHED
+        if is_public:
+            await self.show_standing(draft, standing)
+        if is_public or not standing.counted:
             await self._bot.studio.drafts.close(draft.message_id)
             return
         if standing.moved:
@@ -153,7 +156,8 @@ class DraftDesk:
         if episode.state is EpisodeState.IN_REVIEW:
             said = f"{len(standing.approvers)} of {standing.needed} approvals"
             return f"**Episode {episode.id} wants your verdict** ({said}). {LEGEND}"
-        return f"**Episode {episode.id} is {state_words(episode.state)}.** {LEGEND}"
+        legend = "" if episode.state is EpisodeState.PUBLISHED else LEGEND
+        return f"**Episode {episode.id} is {state_words(episode.state)}.** {legend}".rstrip()
 
     async def _channel(self) -> discord.TextChannel:
         channel_id = self._bot.studio.approval_channel_id

@@ -184,10 +184,12 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_studio_post(self, event: PostEvent) -> None:
-        """Tell the approval channel what became of a post."""
+        """Tell the approval channel what became of a post, and its draft too."""
         channel = self.bot.get_channel(self.bot.studio.approval_channel_id)
         if isinstance(channel, discord.TextChannel):
             await channel.send(_event_text(event)[:1900])
+        if event.episode_id is not None:
+            await self._show(await self.bot.studio.reviews.standing(event.episode_id))
 
     # Inside
 

@@ -185,3 +185,28 @@ async def test_a_published_reel_is_not_made_again(
     assert (view.episode.state, view.episode.revision) == (EpisodeState.PUBLISHED, 1)
     assert "Traceback" not in caplog.text
     assert await studio.drafts.open() == []
+
+
+async def test_the_draft_of_a_published_reel_says_so(world, studio, make_draft, margot):
+    _, draft = await make_draft()
+    world.react(margot, draft, "✅")
+    await world.wait_until(lambda: "is approved" in draft.content, 10, "the verdict")
+    await studio.publishing.post_now(1, "a test")
+    await world.wait_until(
+        lambda: draft.content == "**Episode 1 is published.**", 10, "the headline"
+    )
+
+
+async def test_a_headline_that_could_not_be_changed_is_changed_later(
+    bot, world, studio, make_draft, margot, says
+):
+    _, draft = await make_draft()
+    world.react(margot, draft, "✅")
+    await world.wait_until(lambda: "is approved" in draft.content, 10, "the verdict")
+    world.faults.add("PATCH", f"/channels/*/messages/{draft.id}", status=403, times=99)
+    await studio.publishing.post_now(1, "a test")
+    await says("Episode 1 is public", world.approvals)
+    world.faults.clear()
+    await bot.drafts.repair()
+    assert draft.content == "**Episode 1 is published.**"
+    assert await studio.drafts.open() == []
