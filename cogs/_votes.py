@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 
 import discord
@@ -11,6 +12,7 @@ from pipeline.errors import ProviderError
 from pipeline.services.reviews import Votes
 from storage.records import Message
 
+MOST_READS = 10
 KINDS = (discord.ReactionType.normal, discord.ReactionType.burst)
 
 
@@ -35,9 +37,25 @@ class DiscordVotes:
         self._client = client
         self._guild_id = guild_id
         self._role_id = role_id
+        self._changes: Counter[int] = Counter()
+
+    def heard(self, message_id: int) -> None:
+        """A reaction has changed: what is being read of this message just now is old."""
+        self._changes[message_id] += 1
 
     async def votes(self, draft: Message) -> Votes | None:
-        """Who with the role has ✅ or ❌ on the draft now; None when the message is gone."""
+        """Who with the role has ✅ or ❌ on the draft now; None when the message is gone.
+
+        Read again when something changed meanwhile: old votes would undo what was just said.
+        """
+        for _ in range(MOST_READS):
+            before = self._changes[draft.message_id]
+            votes = await self._read(draft)
+            if votes is None or self._changes[draft.message_id] == before:
+                return votes
+        raise ProviderError("Discord", "the reactions change faster than they can be read", True)
+
+    async def _read(self, draft: Message) -> Votes | None:
         try:
             channel = await self._channel(draft.channel_id)
             message = await channel.fetch_message(draft.message_id)

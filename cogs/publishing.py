@@ -132,6 +132,7 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
+        self.bot.votes.heard(event.message_id)
         sign, draft = await self._meant(event)
         if sign is None or draft is None:
             return
@@ -152,6 +153,7 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
+        self.bot.votes.heard(event.message_id)
         # Read back: the same person may still have the other kind of the same reaction there.
         sign, draft = await self._meant(event)
         if sign in CHOICES and draft is not None:
@@ -219,6 +221,7 @@ class Publishing(commands.Cog):
             await self.bot.progress.begin(channel, episode)
 
     async def _cleared(self, message_id: int) -> None:
+        self.bot.votes.heard(message_id)
         draft = await self.bot.studio.drafts.find(message_id)
         if draft is not None:
             await self._read_back(draft)

@@ -210,3 +210,23 @@ async def test_a_headline_that_could_not_be_changed_is_changed_later(
     await bot.drafts.repair()
     assert draft.content == "**Episode 1 is published.**"
     assert await studio.drafts.open() == []
+
+
+async def test_a_vote_given_while_votes_are_read_is_not_undone(
+    bot, world, studio, make_draft, margot, monkeypatch
+):
+    _, draft = await make_draft()
+    await bot.drafts.post_missing()  # waits for what is still done about the draft
+    read, reads = bot.votes._read, []
+
+    async def read_then_vote(message):
+        reads.append(await read(message))
+        if len(reads) == 1:
+            world.react(margot, draft, "✅")
+            await world.wait_until(lambda: "is approved" in draft.content, 10, "the verdict")
+        return reads[-1]
+
+    monkeypatch.setattr(bot.votes, "_read", read_then_vote)
+    await bot.drafts.repair()
+    assert len(reads) == 2
+    assert (await studio.episodes.view(1)).episode.state is EpisodeState.APPROVED
