@@ -51,11 +51,17 @@ async def ask(settings: Settings) -> int:
     try:
         port = int((settings.data_dir / PORT_FILE).read_text())
         async with asyncio.timeout(TIMEOUT_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            state = json.loads(await reader.readline())
-            writer.close()
-    except (OSError, ValueError, TimeoutError):
+            state = json.loads(await _answer_of(port))
+    except (OSError, OverflowError, ValueError, TimeoutError):
         sys.stderr.write(f"No bot answers for {settings.data_dir}; `emf run` starts one.\n")
         return 1
     sys.stdout.write(json.dumps(state) + "\n")
     return 0 if state.get("ok") else 1
+
+
+async def _answer_of(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        return await reader.readline()
+    finally:
+        writer.close()

@@ -1,0 +1,85 @@
+"""What is wired together, and what `auto` may and may not do by itself."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.app import Listeners, Votes, open_studio, said_at_start
+from bot.errors import sentence
+from bot.settings import load_settings
+from pipeline.errors import ProviderError, StageCancelled, UserError
+from storage.errors import RecordNotFound, StorageUnusable
+from storage.records import Message
+
+
+def settings(path, **values):
+    return load_settings(None, data_dir=path, trends="offline", **values)
+
+
+DRAFT = Message(1, 2, "draft", 1, 1, "f", datetime(2026, 1, 1, tzinfo=UTC), None)
+META = {"meta_access_token": "secret.token", "instagram_user_id": "17841400000000000"}
+
+
+async def open_and_close(wanted):
+    async with open_studio(wanted, "A test") as studio:
+        return studio
+
+
+async def test_the_folder_is_locked_while_open_and_free_afterwards(tmp_path):
+    async with open_studio(settings(tmp_path), "A bot"):
+        with pytest.raises(StorageUnusable, match="A bot"):
+            await open_and_close(settings(tmp_path))
+    await open_and_close(settings(tmp_path))
+
+
+async def test_a_channel_on_instagram_never_falls_back_by_itself(tmp_path):
+    await open_and_close(settings(tmp_path, **META))
+    with pytest.raises(UserError, match="META_ACCESS_TOKEN is empty now"):
+        await open_and_close(settings(tmp_path))
+    await open_and_close(settings(tmp_path, publisher="folder"))
+    await open_and_close(settings(tmp_path))
+
+
+async def test_instagram_needs_both_its_settings(tmp_path):
+    with pytest.raises(UserError, match="META_ACCESS_TOKEN and INSTAGRAM_USER_ID"):
+        await open_and_close(settings(tmp_path, meta_access_token="secret.token"))
+
+
+def test_what_auto_has_chosen_is_said(tmp_path):
+    said = " ".join(said_at_start(settings(tmp_path, **META, openai_api_key="sk-1")))
+    assert "posts to instagram" in said
+    assert "OPENAI_API_KEY are set, but this version has no provider" in said
+    assert "secret.token" not in said
+
+
+async def test_without_discord_no_vote_is_guessed():
+    with pytest.raises(ProviderError, match="without DISCORD_TOKEN"):
+        await Votes().votes(DRAFT)
+    with pytest.raises(ProviderError, match="without DISCORD_TOKEN"):
+        await Votes().is_approver(1)
+
+
+def test_a_listener_that_fails_does_not_stop_the_others(caplog):
+    heard = []
+    listeners = Listeners()
+    listeners.add(lambda event: 1 / 0)
+    listeners.add(heard.append)
+    listeners("news")
+    assert heard == ["news"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UserError("The topic is empty."), "The topic is empty."),
+        (RecordNotFound("There is no episode 7."), "There is no episode 7."),
+        (ProviderError("openai", "is overloaded", True), "Try again later."),
+        (ProviderError("openai", "refuses the key", False), "Trying again will not help."),
+        (StageCancelled(), "The work was stopped."),
+        (KeyError("secret detail"), "Something went wrong on our side"),
+    ],
+)
+def test_every_error_is_a_sentence(error, words):
+    assert words in sentence(error)
+    assert "secret detail" not in sentence(error)
