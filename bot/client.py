@@ -60,7 +60,8 @@ class StudioBot(commands.Bot):
         """Load the cogs and sync the commands to the one guild, before the gateway connects."""
         await use_api(self, self.studio.settings.discord_api_url)
         for name in COGS:
-            await self.load_extension(name)
+            if name not in self.extensions:  # a login that failed is tried again
+                await self.load_extension(name)
         guild = discord.Object(self.studio.guild_id)
         self.tree.copy_global_to(guild=guild)
         await self.tree.sync(guild=guild)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
+import aiohttp
 import discord
 
 from bot.app import Studio, open_studio, said_at_start
@@ -17,6 +20,13 @@ from bot.settings import Settings
 from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
+
+TROUBLE = (
+    *(discord.DiscordServerError, discord.GatewayNotFound, aiohttp.ClientError),
+    *(OSError, TimeoutError),
+)
+"""What passes by itself when one tries to reach Discord."""
+PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
 async def serve(settings: Settings) -> None:
@@ -64,8 +74,10 @@ async def _until_stopped(stop: asyncio.Event, works: list[asyncio.Task[None]]) -
 
 
 async def _connect(bot: StudioBot, token: str) -> None:
+    """Stay connected; a Discord that is out of order is waited for, at the start too."""
     try:
-        await bot.start(token)
+        await _patiently(lambda: _log_in(bot, token))
+        await _patiently(lambda: _stay_on_gateway(bot))
     except discord.LoginFailure:
         raise UserError(
             "Discord refuses DISCORD_TOKEN; copy it again from the developer portal."
@@ -74,6 +86,38 @@ async def _connect(bot: StudioBot, token: str) -> None:
         raise UserError(
             "Discord refuses the intents; the bot needs none of the privileged ones."
         ) from None
+
+
+async def _log_in(bot: StudioBot, token: str) -> None:
+    try:
+        await bot.login(token)
+    except TROUBLE:
+        # The next login makes a session of its own, and only this one's owner can close it.
+        await bot.http.close()
+        bot.http.connector = discord.utils.MISSING
+        raise
+
+
+async def _stay_on_gateway(bot: StudioBot) -> None:
+    try:
+        await bot.connect()
+    except AttributeError as error:
+        if bot.ws is not None:
+            raise
+        # discord.py 2.7 resumes after a broken connection, even when there never was one.
+        raise ConnectionError("the gateway refused the first connection") from error
+
+
+async def _patiently(attempt: Callable[[], Awaitable[None]]) -> None:
+    pauses_s = itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1]))
+    for pause_s in pauses_s:
+        try:
+            await attempt()
+        except TROUBLE as error:
+            log.warning("Discord cannot be reached (%s); trying again in %.0f s", error, pause_s)
+            await asyncio.sleep(pause_s)
+        else:
+            return
 
 
 async def _post_when_ready(bot: StudioBot, studio: Studio, scheduler: StudioScheduler) -> None:

@@ -25,7 +25,6 @@ LOOKING = (
     ("render status", {}),
     ("publish queue", {}),
     ("publish dry-run", {"episode": 1}),
-    ("publish results", {}),
 )
 SEED_SQL = (
     "SELECT COUNT(*) FROM trends;",
