@@ -1,0 +1,104 @@
+"""What a stage is told from the database, and what becomes of its result."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.sections import (
+    Emotion,
+    Images,
+    Selection,
+    TrendItem,
+    Trends,
+)
+from storage.images import Images as ImageRows
+from storage.records import NewImage
+from storage.states import EpisodeState
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+HASH = "0" * 64
+
+
+async def test_a_finished_reel_is_stamped_and_goes_into_review(desk):
+    episode = await desk.finished()
+    view = await desk.episodes.view(episode.id)
+    assert view.episode.state is EpisodeState.IN_REVIEW
+    assert view.revision.fingerprint.startswith(HASH[:40])
+
+
+async def test_another_preview_does_not_reopen_what_was_decided(desk):
+    episode = await desk.finished()
+    await desk.rows.move(episode.id, EpisodeState.REJECTED, who="Margot", now=NOW)
+    again = (await desk.episodes.view(episode.id)).preview
+    job = await desk.engine.queue("preview", episode_id=episode.id, revision=1)
+    await desk.bookkeeping.settled(job, "preview", again)
+    assert (await desk.episodes.view(episode.id)).episode.state is EpisodeState.REJECTED
+
+
+async def test_shown_pictures_are_counted(desk):
+    rows = ImageRows(desk.db)
+    await rows.add(
+        [NewImage("Nutsy", "happy", f"library/{n}.png", HASH, 10, 10, "rig") for n in "ab"],
+        now=NOW,
+    )
+    pictures = (await desk.bookkeeping.facts(None, "images"))["library"].pictures
+    shown = tuple(
+        Selection(
+            line_index=n,
+            character="Nutsy",
+            emotion=Emotion.HAPPY,
+            image_id=pictures[0].image_id,
+            image_path="library/a.png",
+            sha256=HASH,
+        )
+        for n in (1, 2)
+    )
+    await desk.bookkeeping.settled(None, "images", Images(episode=1, selections=shown))
+    after = (await desk.bookkeeping.facts(None, "images"))["library"].pictures
+    assert sorted(picture.usage_count for picture in after) == [0, 2]
+
+
+async def test_the_writer_remembers_the_last_reels(desk, hand_script):
+    await desk.episodes.from_script(hand_script(metadata={"skeleton": "oak"}), "Margot")
+    memory = (await desk.bookkeeping.facts(None, "script"))["memory"]
+    assert memory.skeletons == ("oak",)
+    assert memory.texts[0].startswith("Coffee again? Yes!")
+
+
+async def test_a_stage_without_facts_gets_none(desk):
+    assert await desk.bookkeeping.facts(None, "voices") == {}
+
+
+def found(*names, headlines=()):
+    return Trends(
+        items=tuple(
+            TrendItem(name=n, score=0.5, timestamp=NOW, source="google", headlines=headlines)
+            for n in names
+        )
+    )
+
+
+async def test_fetched_topics_are_stored_with_why_they_are_refused(desk):
+    job = await desk.trends.fetch()
+    await desk.bookkeeping.settled(job, "trends", found("Pigeons", "mass shooting"))
+    reasons = {trend.name: trend.refused_because for trend in await desk.trends.listed()}
+    assert reasons["Pigeons"] is None
+    assert "killing" in reasons["mass shooting"]
+    assert [trend.name for trend in await desk.trends.fresh()] == ["Pigeons"]
+
+
+async def test_headlines_can_refuse_a_harmless_name(desk):
+    job = await desk.trends.fetch()
+    await desk.bookkeeping.settled(job, "trends", found("Jo Doe", headlines=("Jo Doe killed",)))
+    (trend,) = await desk.trends.listed()
+    assert trend.refused_because
+
+
+async def test_a_fetch_for_an_episode_gives_it_a_topic_or_says_why_not(desk):
+    episode = await desk.episodes.make(None, "Margot")
+    (job,) = await desk.jobs.open(episode.id)
+    with pytest.raises(UserError, match="give one by hand"):
+        await desk.bookkeeping.settled(job, "trends", found("mass shooting"))
+    await desk.bookkeeping.settled(job, "trends", found("Pigeons"))
+    assert (await desk.episodes.view(episode.id)).brief.topic == "Pigeons"
