@@ -17,6 +17,7 @@ from bot.settings import DISCORD_API
 from cogs._drafts import DraftDesk
 from cogs._progress import Progress
 from cogs._votes import DiscordVotes
+from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from bot.app import Studio
@@ -64,20 +65,27 @@ class StudioBot(commands.Bot):
                 await self.load_extension(name)
         guild = discord.Object(self.studio.guild_id)
         self.tree.copy_global_to(guild=guild)
-        await self.tree.sync(guild=guild)
+        try:
+            await self.tree.sync(guild=guild)
+        except (discord.Forbidden, discord.NotFound):
+            raise UserError(
+                "The bot may not add commands to the server of DISCORD_GUILD_ID; check the number, "
+                "and invite the bot there with the scopes bot and applications.commands."
+            ) from None
 
     async def on_ready(self) -> None:
         """Also after every new session: what happened meanwhile is read back."""
         log.info("ready as %s", self.user)
-        guild = self.get_guild(self.studio.guild_id)
-        if guild is not None:
-            await self.studio.drafts.set_upload_limit(guild.filesize_limit)
         try:
+            guild = self.get_guild(self.studio.guild_id)
+            if guild is not None:
+                await self.studio.drafts.set_upload_limit(guild.filesize_limit)
             await self.drafts.repair()
-        except (discord.DiscordException, OSError):
+        except Exception:
             # It is tried again every few minutes, and before any post the reactions are read anew.
             log.exception("drafts could not be repaired")
-        self.reached.set()
+        finally:
+            self.reached.set()
 
     def next_slots(self, count: int) -> list[Slot]:
         """The coming slots of PUBLISH_CRON."""

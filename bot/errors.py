@@ -19,4 +19,4 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, StageCancelled):
         return "The work was stopped."
     log.error("unforeseen error", exc_info=error)
-    return "Something went wrong on our side; the log has the details. Nothing was changed."
+    return "Something went wrong on our side; the log has the details."

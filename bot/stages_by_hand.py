@@ -161,6 +161,10 @@ async def reading_votes(studio: Studio) -> AsyncIterator[None]:
     if token is None:
         yield
         return
+    if not studio.guild_id or not studio.approver_role_id:
+        raise UserError(
+            "DISCORD_GUILD_ID and DISCORD_APPROVER_ROLE_ID must be set to read the approvals."
+        )
     set_rest_base(studio.settings.discord_api_url)
     async with discord.Client(intents=default_intents()) as client:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from cogs._embeds import LEGEND, draft_embeds, draft_mark, moment, state_words
-from cogs._votes import Sign, sign_of
+from cogs._votes import UNREACHABLE, Sign, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.states import EpisodeState
 
@@ -39,10 +39,10 @@ class DraftDesk:
         """After an absence: reactions read back, gone drafts replaced, missing ones posted."""
         studio = self._bot.studio
         async with self._lock:
-            for draft in await studio.drafts.open():
+            for draft in await studio.drafts.watched():
                 try:
                     await self._bring_up_to_date(draft)
-                except (ProviderError, discord.DiscordException, OSError) as error:
+                except (ProviderError, *UNREACHABLE) as error:
                     log.warning("episode=%d draft: %s", draft.episode_id, error)
         await self.post_missing()
 
@@ -60,13 +60,13 @@ class DraftDesk:
                     continue  # a smaller preview is being made
                 try:
                     await self._post(view)
-                except (discord.DiscordException, OSError, UserError) as error:
+                except (UserError, *UNREACHABLE) as error:
                     log.warning("episode=%d draft not posted: %s", episode.id, error)
 
     async def show_standing(self, draft: Message, standing: Standing) -> None:
         """Tell in the draft how it stands, so that nobody needs to ask."""
-        with suppress(discord.DiscordException, OSError):
-            message = (await self._channel()).get_partial_message(draft.message_id)
+        with suppress(*UNREACHABLE):
+            message = (await self.channel()).get_partial_message(draft.message_id)
             await message.edit(content=self._headline(standing))
 
     async def _bring_up_to_date(self, draft: Message) -> None:
@@ -80,11 +80,11 @@ class DraftDesk:
         if standing.moved:
             await self.show_standing(draft, standing)
         if await self._bot.studio.drafts.find(draft.message_id) is not None:
-            message = await (await self._channel()).fetch_message(draft.message_id)
+            message = await (await self.channel()).fetch_message(draft.message_id)
             await self._seed(message)
 
     async def _post(self, view: EpisodeView) -> None:
-        channel = await self._channel()
+        channel = await self.channel()
         message = await self._sent_before(channel, view) or await self._send(channel, view)
         if message is None:
             return
@@ -126,7 +126,7 @@ class DraftDesk:
                     discord.File(folder / "storyboard.png"),
                 ],
                 # A repeat within minutes returns the first message instead of a second one.
-                nonce=f"draft {episode.id}/{episode.revision}",
+                nonce=f"{episode.id}/{episode.revision}/{await studio.drafts.shown(episode)}",
             )
         except discord.HTTPException as error:
             if error.status != 413 and error.code != TOO_LARGE:
@@ -140,11 +140,11 @@ class DraftDesk:
     ) -> discord.Message | None:
         """Our message for this very draft, sent before the bot could note it."""
         me, mark = self._bot.user, draft_mark(view)
-        known = {draft.message_id for draft in await self._bot.studio.drafts.open()}
         async for message in channel.history(limit=LOOK_BACK):
             footers = {embed.footer.text for embed in message.embeds}
-            if message.author == me and mark in footers and message.id not in known:
-                return message
+            if message.author == me and mark in footers:
+                known = await self._bot.studio.drafts.is_known(message.id)
+                return None if known else message
         return None
 
     def _headline(self, standing: Standing) -> str:
@@ -159,7 +159,15 @@ class DraftDesk:
         legend = "" if episode.state is EpisodeState.PUBLISHED else LEGEND
         return f"**Episode {episode.id} is {state_words(episode.state)}.** {legend}".rstrip()
 
-    async def _channel(self) -> discord.TextChannel:
+    async def tell(self, text: str) -> None:
+        """Say something in the approval channel; what it is about is stored elsewhere."""
+        try:
+            await (await self.channel()).send(text)
+        except (UserError, *UNREACHABLE):
+            log.exception("nobody could be told: %s", text)
+
+    async def channel(self) -> discord.TextChannel:
+        """The approval channel; UserError when the setting names something else."""
         channel_id = self._bot.studio.approval_channel_id
         channel = self._bot.get_channel(channel_id) or await self._bot.fetch_channel(channel_id)
         if not isinstance(channel, discord.TextChannel):

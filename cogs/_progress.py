@@ -13,6 +13,7 @@ import discord
 from discord.ext import commands
 
 from cogs._embeds import STAGE_WORDS, plain, progress_text, script_embed
+from cogs._votes import UNREACHABLE
 from pipeline.workflow import stages_of_a_reel
 from storage.states import JobState
 
@@ -56,7 +57,12 @@ class Progress:
         """Send the progress message of a revision."""
         key = (episode.id, episode.revision)
         async with self._lock(key):
-            message = await channel.send(f"**Episode {episode.id}** — starting…")
+            try:
+                message = await channel.send(f"**Episode {episode.id}** — starting…")
+            except UNREACHABLE as error:
+                # Progress is a courtesy; the work has begun and goes on without it.
+                log.warning("episode=%d progress message: %s", episode.id, error)
+                return
             self._remember(key, message)
         # The chain may have moved on, or even ended, before its message was there.
         jobs = await self._bot.studio.episodes.jobs_of(episode.id)
@@ -104,8 +110,7 @@ class Progress:
                 else:
                     shown.edited_at = now
                     await shown.message.edit(content=text, embed=embed)
-            except (discord.HTTPException, OSError) as error:
-                # Progress is a courtesy; the work goes on without it.
+            except UNREACHABLE as error:
                 log.warning("episode=%d progress message: %s", key[0], error)
 
     def _remember(self, key: tuple[int, int], message: discord.Message) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from enum import StrEnum
 
+import aiohttp
 import discord
 
 from cogs._checks import has_role
@@ -13,6 +14,10 @@ from pipeline.services.reviews import Votes
 from storage.records import Message
 
 MOST_READS = 10
+UNKNOWN_MESSAGE = 10008
+NO_MEMBER = (10007, 10013)
+"""Discord's codes for an unknown member and user. Any other 404 says nothing about votes."""
+UNREACHABLE = (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError)
 KINDS = (discord.ReactionType.normal, discord.ReactionType.burst)
 
 
@@ -61,9 +66,9 @@ class DiscordVotes:
             message = await channel.fetch_message(draft.message_id)
             users = {sign: await _users(message, sign) for sign in (Sign.APPROVE, Sign.REJECT)}
             may = {user: await self.is_approver(user) for ids in users.values() for user in ids}
-        except discord.NotFound:
-            return None
-        except (discord.DiscordException, OSError) as error:
+        except UNREACHABLE as error:
+            if _code(error) == UNKNOWN_MESSAGE:
+                return None
             raise _unread(error) from error
         return Votes(
             approve=frozenset(user for user in users[Sign.APPROVE] if may[user]),
@@ -75,9 +80,9 @@ class DiscordVotes:
         try:
             guild = await self._guild()
             member = await guild.fetch_member(user_id)
-        except discord.NotFound:
-            return False
-        except (discord.DiscordException, OSError) as error:
+        except UNREACHABLE as error:
+            if _code(error) in NO_MEMBER:
+                return False
             raise _unread(error) from error
         return has_role(member, self._role_id)
 
@@ -104,6 +109,10 @@ async def _users(message: discord.Message, sign: Sign) -> set[int]:
                     if not user.bot:
                         found.add(user.id)
     return found
+
+
+def _code(error: Exception) -> int | None:
+    return error.code if isinstance(error, discord.HTTPException) else None
 
 
 def _unread(error: Exception) -> ProviderError:

@@ -132,7 +132,7 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
-        self.bot.votes.heard(event.message_id)
+        self._heard(event.channel_id, event.message_id)
         sign, draft = await self._meant(event)
         if sign is None or draft is None:
             return
@@ -153,7 +153,7 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
-        self.bot.votes.heard(event.message_id)
+        self._heard(event.channel_id, event.message_id)
         # Read back: the same person may still have the other kind of the same reaction there.
         sign, draft = await self._meant(event)
         if sign in CHOICES and draft is not None:
@@ -161,11 +161,11 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_reaction_clear(self, event: discord.RawReactionClearEvent) -> None:
-        await self._cleared(event.message_id)
+        await self._cleared(event.channel_id, event.message_id)
 
     @commands.Cog.listener()
     async def on_raw_reaction_clear_emoji(self, event: discord.RawReactionClearEmojiEvent) -> None:
-        await self._cleared(event.message_id)
+        await self._cleared(event.channel_id, event.message_id)
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
@@ -181,19 +181,22 @@ class Publishing(commands.Cog):
         if self.bot.is_ready():
             try:
                 await self.bot.drafts.repair()
-            except (discord.DiscordException, OSError, StorageError):
+            except Exception:  # the loop would end for good
                 log.exception("drafts could not be repaired; trying again later")
 
     @commands.Cog.listener()
     async def on_studio_post(self, event: PostEvent) -> None:
         """Tell the approval channel what became of a post, and its draft too."""
-        channel = self.bot.get_channel(self.bot.studio.approval_channel_id)
-        if isinstance(channel, discord.TextChannel):
-            await channel.send(_event_text(event)[:1900])
+        await self.bot.drafts.tell(_event_text(event)[:1900])
         if event.episode_id is not None:
             await self._show(await self.bot.studio.reviews.standing(event.episode_id))
 
     # Inside
+
+    def _heard(self, channel_id: int, message_id: int) -> None:
+        """At once, before anything is awaited: votes being read just now are old."""
+        if channel_id == self.bot.studio.approval_channel_id:
+            self.bot.votes.heard(message_id)
 
     async def _meant(
         self, event: discord.RawReactionActionEvent
@@ -208,8 +211,7 @@ class Publishing(commands.Cog):
         return sign, await studio.drafts.find(event.message_id)
 
     async def _again(self, draft: Message, event: discord.RawReactionActionEvent) -> None:
-        channel = self.bot.get_channel(event.channel_id)
-        assert isinstance(channel, discord.TextChannel)
+        channel = await self.bot.drafts.channel()
         try:
             episode = await self.bot.studio.episodes.again(
                 draft.episode_id, str(event.member), revision=draft.revision
@@ -220,8 +222,8 @@ class Publishing(commands.Cog):
         if episode.revision == draft.revision + 1:
             await self.bot.progress.begin(channel, episode)
 
-    async def _cleared(self, message_id: int) -> None:
-        self.bot.votes.heard(message_id)
+    async def _cleared(self, channel_id: int, message_id: int) -> None:
+        self._heard(channel_id, message_id)
         draft = await self.bot.studio.drafts.find(message_id)
         if draft is not None:
             await self._read_back(draft)

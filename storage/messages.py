@@ -30,11 +30,23 @@ class Messages:
             )
             row = await self._db.fetch_one(
                 "INSERT INTO messages (message_id, channel_id, kind, episode_id, revision,"
-                " fingerprint, created_at) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING *",
+                " fingerprint, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                # Discord may answer a repeated send with the message it knows already.
+                " ON CONFLICT (message_id) DO UPDATE SET closed_at = NULL,"
+                " fingerprint = excluded.fingerprint RETURNING *",
                 (message_id, channel_id, kind, episode_id, revision, fingerprint, to_text(now)),
             )
         assert row is not None
         return from_row(Message, row)
+
+    async def count(self, kind: str, episode_id: int, revision: int) -> int:
+        """Open and closed ones of a revision."""
+        row = await self._db.fetch_one(
+            "SELECT count(*) FROM messages WHERE kind = ? AND episode_id = ? AND revision = ?",
+            (kind, episode_id, revision),
+        )
+        assert row is not None
+        return int(row[0])
 
     async def get(self, message_id: int) -> Message | None:
         row = await self._db.fetch_one("SELECT * FROM messages WHERE message_id = ?", (message_id,))

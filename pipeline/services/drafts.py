@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pipeline.engine import Engine
 from pipeline.errors import UserError
@@ -18,6 +18,8 @@ from storage.states import EpisodeState
 
 SMALLEST_PREVIEW = 300_000
 """Bytes; below this a reel cannot be judged any more."""
+TURNED_DOWN_FOR = timedelta(days=3)
+"""After this a rejected or spoiled reel changes its mind through a command only."""
 SHRINK = 0.6
 """A refused preview is made again at this part of its size."""
 
@@ -39,6 +41,23 @@ class Drafts:
     async def open(self) -> list[Message]:
         """Drafts that people may vote on, the oldest first."""
         return await self._messages.open("draft")
+
+    async def watched(self) -> list[Message]:
+        """Open drafts whose reactions are read back: not those that were turned down long ago."""
+        recent = self._clock() - TURNED_DOWN_FOR
+        closed = await self._episodes.newest(
+            EpisodeState.REJECTED, EpisodeState.SPOILED, limit=10_000
+        )
+        old = {episode.id for episode in closed if episode.updated_at < recent}
+        return [draft for draft in await self.open() if draft.episode_id not in old]
+
+    async def shown(self, episode: Episode) -> int:
+        """How many drafts of the current revision there have been."""
+        return await self._messages.count("draft", episode.id, episode.revision)
+
+    async def is_known(self, message_id: int) -> bool:
+        """Whether this message was noted before, open or closed."""
+        return await self._messages.get(message_id) is not None
 
     async def posted(
         self, message_id: int, *, channel_id: int, episode: Episode, fingerprint: str

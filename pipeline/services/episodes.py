@@ -122,15 +122,16 @@ class EpisodeService:
         self, episode_id: int, index: int, text: str, emotion: Emotion | None, who: str
     ) -> Episode:
         """A new revision with one line changed; the old approvals are void."""
-        view = await self.view(episode_id)
-        script = _need_script(view)
-        line = next((line for line in script.lines if line.index == index), None)
-        if line is None:
-            raise UserError(
-                f"Episode {episode_id} has lines 1 to {len(script.lines)}, not {index}."
-            )
-        changed = self._with_line(script, _changed(line, text, emotion))
-        return await self._revise(view.episode, who, f"line {index} changed", changed)
+        async with self._db.transaction():
+            view = await self.view(episode_id)
+            script = _need_script(view)
+            line = next((line for line in script.lines if line.index == index), None)
+            if line is None:
+                raise UserError(
+                    f"Episode {episode_id} has lines 1 to {len(script.lines)}, not {index}."
+                )
+            changed = self._with_line(script, _changed(line, text, emotion))
+            return await self._revise(view.episode, who, f"line {index} changed", changed)
 
     async def again(self, episode_id: int, who: str, *, revision: int | None = None) -> Episode:
         """A new revision from a new script on the same topic.
