@@ -182,12 +182,15 @@ class Engine:
     async def _recover(self) -> None:
         for job in await self._jobs.running():
             outcome = read_outcome(self._folder.attempt(job.id, job.attempt))
-            if outcome is None:
-                log.info("job=%d stage=%s was interrupted", job.id, job.stage)
-                await self._settlement.interrupted(job)
-            else:
-                log.info("job=%d stage=%s had finished; settling it", job.id, job.stage)
-                await self._settlement.settle(job, outcome)
+            how = "was interrupted" if outcome is None else "had finished; settling it"
+            log.info("job=%d stage=%s %s", job.id, job.stage, how)
+            try:
+                await self._settle(job, outcome)
+            except Exception:
+                if self._stopping:
+                    raise
+                # One job that nobody can settle must not keep the bot from starting.
+                log.exception("job=%d stage=%s was left as it is", job.id, job.stage)
         # What is left belongs to jobs that were settled just before the end.
         await asyncio.to_thread(shutil.rmtree, self._folder.jobs, ignore_errors=True)
 
@@ -265,7 +268,7 @@ class Engine:
                 log.exception("job=%d cannot be settled; trying again", job.id)
                 await asyncio.sleep(AFTER_TROUBLE_S)
             except Exception:
-                if outcome is None or outcome.state is not OutcomeState.SUCCEEDED:
+                if outcome is not None and outcome.state is not OutcomeState.SUCCEEDED:
                     raise
                 outcome = internal_error(job, traceback.format_exc(), retryable=False)
 

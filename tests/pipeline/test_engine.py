@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline.attempts import Outcome, OutcomeState, write_outcome
 from pipeline.errors import UserError
 from pipeline.executors import InlineExecutor
-from pipeline.sections import Brief, Memory
+from pipeline.sections import Brief, Memory, Script
 from pipeline.settlement import ErrorKind, retry_delay_s
 from pipeline.workflow import Lane
 from storage.errors import InvalidTransition, RecordNotFound, StorageUnusable
@@ -354,6 +355,58 @@ async def test_a_running_job_whose_cancel_was_asked_for_stays_cancelled_after_a_
     await studio.engine.cancel(job.id)
     await studio.engine.start()
     assert (await studio.jobs.get(job.id)).state is JobState.CANCELLED
+
+
+async def left_running(studio, result=None):
+    """A job that an earlier run claimed and, with a result, brought to its end."""
+    episode = await studio.make()
+    (job,) = await studio.jobs.claim_due(NOW, ["script"], 1)
+    if result is not None:
+        folder = studio.folder.attempt(job.id, job.attempt)
+        folder.mkdir(parents=True)
+        write_outcome(folder, Outcome(state=OutcomeState.SUCCEEDED, result=result))
+    return job, episode
+
+
+@pytest.mark.parametrize("result", ["", '{"lines": 3}', '{"of": "another version"}'])
+async def test_a_result_that_nobody_can_read_fails_its_job_and_not_the_start(studio, result):
+    job, _ = await left_running(studio, result)
+    await studio.engine.start()
+    job = await studio.jobs.get(job.id)
+    assert (job.state, job.error_kind) == (JobState.FAILED, "bug")
+    assert job.error.startswith("An internal error stopped the script stage")
+
+
+async def test_a_bug_in_a_hook_fails_the_job_that_a_start_finds_and_not_the_start(studio):
+    def break_down(job, result):
+        raise KeyError("hook")
+
+    studio.hooks.on_settled = break_down
+    job, _ = await left_running(studio, Script(lines=()).model_dump_json())
+    await studio.engine.start()
+    assert (await studio.jobs.get(job.id)).state is JobState.FAILED
+
+
+async def test_a_running_job_of_a_stage_that_is_no_more_fails_and_others_go_on(studio):
+    job, episode = await left_running(studio)
+    await studio.database.execute("UPDATE jobs SET stage = 'puppets' WHERE id = ?", (job.id,))
+    other = await studio.make(until="script")
+    jobs = await ended(studio, other)
+    assert (await studio.jobs.of_episode(episode.id))[0].state is JobState.FAILED
+    assert [job.state for job in jobs] == [JobState.SUCCEEDED]
+
+
+async def test_a_job_that_cannot_even_fail_does_not_keep_the_others_from_their_start(
+    studio, monkeypatch
+):
+    async def break_down(job):
+        raise KeyError("settle")
+
+    job, _ = await left_running(studio, "")
+    monkeypatch.setattr(studio.hooks, "failed", break_down)
+    (other,) = await ended(studio, await studio.make(until="script"))
+    assert (await studio.jobs.get(job.id)).state is JobState.RUNNING
+    assert other.state is JobState.SUCCEEDED
 
 
 async def test_stopping_twice_is_harmless(studio):
