@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import UserError
 
@@ -79,6 +87,21 @@ class Show(_Strict):
     unspoken_words: tuple[str, ...] = ()
     """Words no voice may say, e.g. a name that is heard as another word; captions may have them."""
     folder: Path = Field(exclude=True)
+
+    @field_validator("caption_template")
+    @classmethod
+    def _template_can_be_filled(cls, template: str) -> str:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        if unknown := names - {"caption", "title", "episode", "hashtags"}:
+            raise ValueError(f"there is no {{{min(unknown)}}}; write {{{{ for a brace")
+        if missing := {"caption", "episode"} - names:
+            # A post whose answer was lost is found again by its text, so no two may be alike.
+            raise ValueError(f"it must contain {{{min(missing)}}}")
+        try:
+            template.format(caption="", title="", episode=1, hashtags="")
+        except LookupError as error:  # a name inside a format, as in {caption:{width}}
+            raise ValueError(f"there is no {{{error.args[0]}}}") from error
+        return template
 
     @model_validator(mode="after")
     def _roles_and_files(self) -> Show:
