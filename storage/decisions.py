@@ -93,3 +93,11 @@ class Decisions:
             "SELECT * FROM decisions WHERE episode_id = ? ORDER BY id", (episode_id,)
         )
         return [from_row(Decision, row) for row in rows]
+
+    async def activity(self, episode_id: int) -> int:
+        """Grows by one with every decision and every one taken back: rows are never deleted."""
+        row = await self._db.fetch_one(
+            "SELECT count(*) + count(withdrawn_at) FROM decisions WHERE episode_id = ?",
+            (episode_id,),
+        )
+        return 0 if row is None else int(row[0])

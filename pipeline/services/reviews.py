@@ -6,12 +6,14 @@ is in review. Only votes on what the current revision would send out count.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pipeline.errors import UserError
+from pipeline.errors import ProviderError, UserError
 from storage.database import Database
 from storage.decisions import Choice, Decision, Decisions, Door
 from storage.episodes import Episodes
@@ -20,6 +22,11 @@ from storage.records import Episode, Message
 from storage.states import EpisodeState
 
 DECIDABLE = (EpisodeState.IN_REVIEW, EpisodeState.APPROVED, EpisodeState.REJECTED)
+MOST_READS = 3
+
+
+class VotesChanged(ProviderError):
+    """Something was said while votes were read: they are old, read them again."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Reviews:
         self._db = db
         self._needed = approvals_needed
         self._clock = clock
+        self._said: Counter[int] = Counter()
         self._decisions = Decisions(db)
         self._episodes = Episodes(db)
         self._messages = Messages(db)
@@ -78,6 +86,7 @@ class Reviews:
         fingerprint: str | None = None,
     ) -> Standing:
         """Count a vote of somebody who may vote; without a revision it is about the current one."""
+        self._said[episode_id] += 1
         async with self._db.transaction():
             episode, mark = await self._current(episode_id)
             if not mark or (revision or episode.revision) != episode.revision:
@@ -105,6 +114,7 @@ class Reviews:
         revision: int | None = None,
     ) -> Standing:
         """Take a vote back; harmless when there is none."""
+        self._said[episode_id] += 1
         async with self._db.transaction():
             episode, mark = await self._current(episode_id)
             await self._withdraw(episode.id, revision or episode.revision, user_id, choice, door)
@@ -118,21 +128,29 @@ class Reviews:
         """By command: an earlier approval by command of the same person is taken back."""
         return await self._command(episode_id, user_id, Choice.REJECT, Choice.APPROVE)
 
-    async def sync(self, draft: Message, votes: Votes | None) -> Standing:
+    async def marker(self, episode_id: int) -> int:
+        """Grows with all that is said about an episode; take it before reading votes."""
+        # A vote that stands already changes no row, yet it makes what was read before it old.
+        return await self._decisions.activity(episode_id) + self._said[episode_id]
+
+    async def sync(
+        self, draft: Message, votes: Votes | None, *, marker: int | None = None
+    ) -> Standing:
         """Make the reactions on a draft what stands, as if every one had been watched.
 
         None means that the message is gone: it is closed, and its reactions no longer count.
+        VotesChanged when something was said since the marker was taken.
         """
         async with self._db.transaction():
+            if marker is not None:
+                await self._refuse_old(draft.episode_id, marker)
             if votes is None:
                 await self._messages.close(draft.message_id, now=self._clock())
                 votes = Votes()
             episode, mark = await self._current(draft.episode_id)
             if draft.revision != episode.revision or draft.fingerprint != mark:
                 return await self._standing(episode, mark, counted=False)
-            await self._match(episode, mark, Choice.APPROVE, votes.approve)
-            await self._match(episode, mark, Choice.REJECT, votes.reject)
-            return await self._decide(episode, mark, "reactions", "reactions read back")
+            return await self._stand_for(votes, episode, mark, "reactions read back")
 
     async def standing(self, episode_id: int) -> Standing:
         episode, mark = await self._current(episode_id)
@@ -146,14 +164,28 @@ class Reviews:
 
         ProviderError when Discord does not answer; nothing may be posted on a guess.
         """
+        for _ in range(MOST_READS):
+            with suppress(VotesChanged):
+                return await self._verify(episode_id, reader)
+        raise VotesChanged(
+            "Discord", "people are voting just now; their votes are read again", True
+        )
+
+    async def _verify(self, episode_id: int, reader: VoteReader) -> bool:
+        marker = await self.marker(episode_id)
         before = await self.standing(episode_id)
-        draft = await self._messages.open_draft(episode_id, before.episode.revision)
-        votes = await reader.votes(draft) if draft is not None else None
+        revision = before.episode.revision
         gone = await self._without_role(before, reader)
+        # The reactions last: the less time passes after reading them, the better.
+        draft = await self._messages.open_draft(episode_id, revision)
+        votes = await reader.votes(draft) if draft is not None else None
         async with self._db.transaction():
             episode, mark = await self._current(episode_id)
-            if episode.revision != before.episode.revision:
+            if episode.revision != revision:
                 return False
+            await self._refuse_old(episode_id, marker)
+            if await self._messages.open_draft(episode_id, revision) != draft:
+                raise VotesChanged("Discord", "another draft was posted; its votes are read", True)
             for decision in gone:
                 await self._withdraw(
                     *(episode_id, decision.revision, decision.user_id),
@@ -162,10 +194,9 @@ class Reviews:
             if draft is not None:
                 standing = await self.sync(draft, votes)
             else:
-                await self._match(episode, mark, Choice.APPROVE, frozenset())
-                await self._match(episode, mark, Choice.REJECT, frozenset())
-                standing = await self._decide(episode, mark, "reactions", "there is no draft")
-        return standing.is_approved and standing.episode.state is EpisodeState.APPROVED
+                standing = await self._stand_for(Votes(), episode, mark, "there is no draft")
+        is_approved = standing.counted and standing.is_approved
+        return is_approved and standing.episode.state is EpisodeState.APPROVED
 
     async def _command(
         self, episode_id: int, user_id: int, choice: Choice, opposite: Choice
@@ -175,8 +206,22 @@ class Reviews:
             if not mark or episode.state not in DECIDABLE:
                 state = episode.state.value.replace("_", " ")
                 raise UserError(f"Episode {episode_id} is {state}; there is nothing to decide.")
+            if choice is Choice.APPROVE:
+                await self._refuse_unseen(episode, mark)
             await self._withdraw(episode_id, episode.revision, user_id, opposite, Door.COMMAND)
             return await self.record(choice, user_id, door=Door.COMMAND, episode_id=episode_id)
+
+    async def _refuse_unseen(self, episode: Episode, mark: str) -> None:
+        draft = await self._messages.open_draft(episode.id, episode.revision)
+        if draft is None or draft.fingerprint != mark:
+            raise UserError(
+                f"Nobody has seen episode {episode.id} as it would go out now; "
+                "wait for its draft and look at that first."
+            )
+
+    async def _refuse_old(self, episode_id: int, marker: int) -> None:
+        if await self.marker(episode_id) != marker:
+            raise VotesChanged("Discord", "votes changed while they were read", True)
 
     async def _current(self, episode_id: int) -> tuple[Episode, str]:
         episode = await self._episodes.get(episode_id)
@@ -190,6 +235,11 @@ class Reviews:
         users = {decision.user_id for decision in commands}
         gone = {user for user in users if not await reader.is_approver(user)}
         return [decision for decision in commands if decision.user_id in gone]
+
+    async def _stand_for(self, votes: Votes, episode: Episode, mark: str, reason: str) -> Standing:
+        await self._match(episode, mark, Choice.APPROVE, votes.approve)
+        await self._match(episode, mark, Choice.REJECT, votes.reject)
+        return await self._decide(episode, mark, "reactions", reason)
 
     async def _match(self, episode: Episode, mark: str, choice: Choice, users: Set[int]) -> None:
         """Reactions of this kind stand for exactly these users."""

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from pipeline.errors import ProviderError, UserError
-from pipeline.services.reviews import Reviews, Votes
+from pipeline.services.reviews import Reviews, Votes, VotesChanged
 from storage.database import Database
 from storage.decisions import Choice, Door
 from storage.episodes import Episodes
@@ -287,8 +287,8 @@ async def test_verify_drops_the_command_of_somebody_without_the_role(review):
 
 
 async def test_verify_keeps_the_command_of_an_approver_without_any_draft(review):
-    await review.messages.close(review.draft.message_id, now=NOW)
     await review.reviews.approve(review.id, ANNA)
+    await review.messages.close(review.draft.message_id, now=NOW)
 
     assert await review.reviews.verify(review.id, Reader(None))
 
@@ -326,3 +326,155 @@ async def test_a_revision_made_while_discord_is_asked_is_not_approved(review):
             return self.answer
 
     assert not await review.reviews.verify(review.id, Slow(Votes(approve=frozenset({ANNA}))))
+
+
+class Interrupted(Reader):
+    """Something is said between the answer of Discord and its use."""
+
+    def __init__(self, said, *answers):
+        super().__init__(answers[-1])
+        self.said, self.answers = said, list(answers)
+
+    async def votes(self, draft):
+        if len(self.answers) == 1:
+            return self.answers[0]
+        await self.said()
+        return self.answers.pop(0)
+
+
+async def test_a_reject_given_while_votes_are_read_stands(review):
+    await review.vote(APPROVE, ANNA)
+    reader = Interrupted(
+        lambda: review.vote(REJECT, BEN),
+        Votes(frozenset({ANNA})),
+        Votes(frozenset({ANNA}), frozenset({BEN})),
+    )
+
+    assert not await review.reviews.verify(review.id, reader)
+    assert await review.state() is EpisodeState.REJECTED
+
+
+async def test_an_approval_taken_back_while_votes_are_read_stays_so(review):
+    await review.vote(APPROVE, ANNA)
+    reader = Interrupted(lambda: review.take_back(APPROVE, ANNA), Votes(frozenset({ANNA})), Votes())
+
+    assert not await review.reviews.verify(review.id, reader)
+    assert await review.state() is EpisodeState.IN_REVIEW
+
+
+async def test_a_reject_given_again_while_votes_are_read_stands(review):
+    await review.vote(APPROVE, ANNA)
+    await review.vote(REJECT, BEN)
+    reader = Interrupted(
+        lambda: review.vote(REJECT, BEN),
+        Votes(frozenset({ANNA})),
+        Votes(frozenset({ANNA}), frozenset({BEN})),
+    )
+
+    assert not await review.reviews.verify(review.id, reader)
+
+
+async def test_votes_that_never_stop_changing_are_an_error_that_passes(review):
+    class Restless(Reader):
+        async def votes(self, draft):
+            await review.vote(APPROVE, ANNA)
+            return self.answer
+
+    with pytest.raises(ProviderError) as failure:
+        await review.reviews.verify(review.id, Restless(Votes(frozenset({ANNA}))))
+
+    assert failure.value.retryable
+
+
+async def test_roles_are_asked_for_before_the_reactions(review):
+    await review.reviews.approve(review.id, ANNA)
+    asked = []
+
+    class Noting(Reader):
+        async def votes(self, draft):
+            asked.append("votes")
+            return self.answer
+
+        async def is_approver(self, user_id):
+            asked.append("role")
+            return True
+
+    await review.reviews.verify(review.id, Noting(Votes()))
+
+    assert asked == ["role", "votes"]
+
+
+async def test_old_votes_are_not_read_back(review):
+    marker = await review.reviews.marker(review.id)
+    await review.vote(REJECT, BEN)
+
+    with pytest.raises(VotesChanged):
+        await review.reviews.sync(review.draft, Votes(frozenset({ANNA})), marker=marker)
+
+    assert await review.state() is EpisodeState.REJECTED
+
+
+async def test_votes_are_read_back_when_nothing_was_said_meanwhile(review):
+    marker = await review.reviews.marker(review.id)
+
+    await review.reviews.sync(review.draft, Votes(frozenset({ANNA})), marker=marker)
+
+    assert await review.state() is EpisodeState.APPROVED
+
+
+async def test_verify_does_not_hold_for_a_draft_of_something_else(review):
+    await review.reviews.approve(review.id, ANNA)
+    await review.messages.add(
+        4711,
+        channel_id=1,
+        kind="draft",
+        episode_id=review.id,
+        revision=1,
+        fingerprint=OTHER,
+        now=NOW,
+    )
+
+    assert not await review.reviews.verify(review.id, Reader(Votes()))
+
+
+async def test_a_draft_posted_while_votes_are_read_is_read_too(review):
+    await review.vote(APPROVE, ANNA)
+
+    async def post_another():
+        await review.messages.add(
+            4711,
+            channel_id=1,
+            kind="draft",
+            episode_id=review.id,
+            revision=1,
+            fingerprint=MARK,
+            now=NOW,
+        )
+
+    reader = Interrupted(post_another, Votes(frozenset({ANNA})), Votes())
+
+    assert not await review.reviews.verify(review.id, reader)
+
+
+async def test_an_approval_by_command_needs_an_open_draft(review):
+    await review.messages.close(review.draft.message_id, now=NOW)
+
+    with pytest.raises(UserError, match="wait for its draft"):
+        await review.reviews.approve(review.id, ANNA)
+
+    assert await review.state() is EpisodeState.IN_REVIEW
+
+
+async def test_an_approval_by_command_is_about_what_the_draft_shows(review):
+    await review.episodes.set_fingerprint(review.id, 1, OTHER)
+
+    with pytest.raises(UserError, match="as it would go out now"):
+        await review.reviews.approve(review.id, ANNA)
+
+
+async def test_a_reject_by_command_needs_no_draft(review):
+    await review.messages.close(review.draft.message_id, now=NOW)
+
+    await review.reviews.reject(review.id, ANNA)
+
+    assert await review.state() is EpisodeState.REJECTED
