@@ -1,5 +1,7 @@
 """Which reel lacks its draft, and how large a draft may be."""
 
+from datetime import timedelta
+
 import pytest
 
 from pipeline.errors import UserError
@@ -7,7 +9,8 @@ from pipeline.sections import (
     Preview,
 )
 from pipeline.services.bookkeeping import DEFAULT_UPLOAD_LIMIT
-from pipeline.services.drafts import SMALLEST_PREVIEW
+from pipeline.services.drafts import SMALLEST_PREVIEW, TURNED_DOWN_FOR
+from storage.states import EpisodeState
 
 
 async def test_a_finished_reel_without_a_draft_is_missing_one(desk):
@@ -48,3 +51,22 @@ async def test_a_preview_does_not_shrink_for_ever(desk):
     with pytest.raises(UserError, match="even a tiny preview"):
         await desk.drafts.make_smaller(episode.id)
     assert await desk.jobs.open(episode.id) == []
+
+
+async def test_a_message_that_was_closed_can_be_the_draft_again(desk):
+    episode = await desk.finished()
+    await desk.drafts.posted(7, channel_id=1, episode=episode, fingerprint="f")
+    await desk.drafts.close(7)
+    await desk.drafts.posted(7, channel_id=1, episode=episode, fingerprint="g")
+    assert (await desk.drafts.find(7)).fingerprint == "g"
+    assert await desk.drafts.shown(episode) == 1
+
+
+async def test_a_reel_that_was_rejected_long_ago_is_not_watched(desk):
+    episode = await desk.finished()
+    await desk.drafts.posted(7, channel_id=1, episode=episode, fingerprint="f")
+    await desk.rows.move(episode.id, EpisodeState.REJECTED, who="Ann", now=desk.now)
+    assert [draft.message_id for draft in await desk.drafts.watched()] == [7]
+    desk.now += TURNED_DOWN_FOR + timedelta(seconds=1)
+    assert await desk.drafts.watched() == []
+    assert await desk.drafts.find(7) is not None

@@ -1,5 +1,6 @@
 """What people can ask for about episodes."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -107,6 +108,20 @@ async def test_an_edit_makes_a_new_revision_from_the_voices_on(desk):
     assert (view.video, view.revision.fingerprint) == (None, None)
     (job,) = await desk.jobs.open(episode.id)
     assert (job.stage, job.revision, job.until_stage) == ("voices", 2, "preview")
+
+
+async def test_of_two_edits_at_once_both_are_kept(desk):
+    episode = await desk.finished()
+    await asyncio.gather(
+        desk.episodes.edit_line(episode.id, 1, "One more time!", None, "Margot"),
+        desk.episodes.edit_line(episode.id, 3, "And three!", None, "Ann"),
+    )
+    view = await desk.episodes.view(episode.id)
+    assert view.episode.revision == 3
+    assert (view.script.lines[0].text, view.script.lines[2].text) == (
+        "One more time!",
+        "And three!",
+    )
 
 
 async def test_an_edit_closes_the_old_draft_and_stops_the_old_jobs(desk):
