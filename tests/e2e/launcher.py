@@ -18,11 +18,11 @@ from datetime import datetime
 from pathlib import Path
 
 import discord
+from discord.ext import tasks
 
 import bot.__main__
 from bot.scheduler import Schedule, StudioScheduler
 from cogs._drafts import DraftDesk
-from cogs.publishing import Publishing as PublishingCog
 from pipeline import executors
 from pipeline.publishing.base import Slot
 from pipeline.publishing.instagram import InstagramPublisher
@@ -132,6 +132,17 @@ def wait_briefly():
     posting.LONGEST_BACKOFF_S = 1.0
 
 
+def repair_every(seconds):
+    # The cog's module runs anew when the bot loads it, so its loop is not there yet.
+    start = tasks.Loop.start
+
+    def start_sooner(self, *args, **kwargs):
+        self.change_interval(seconds=seconds)
+        return start(self, *args, **kwargs)
+
+    tasks.Loop.start = start_sooner
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("journal", type=Path)
@@ -157,7 +168,7 @@ def main():
     take_slots_from(given.slots)
     wait_briefly()
     if given.repair_s:
-        PublishingCog.keep_in_step.change_interval(seconds=given.repair_s)
+        repair_every(given.repair_s)
     sys.argv = ["emf", "run"]
     bot.__main__.main()
 

@@ -86,7 +86,15 @@ async def test_a_draft_that_was_sent_but_not_noted_is_found_again(night):
     await one_draft_becomes_one_post(night)
 
 
-@pytest.mark.parametrize("fault", [Drop(), Drop(after=True), FAILED_AFTER, Expired()])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Drop(after=True),
+        FAILED_AFTER,
+        pytest.param(Drop(), marks=pytest.mark.slow),
+        pytest.param(Expired(), marks=pytest.mark.slow),
+    ],
+)
 async def test_a_publish_call_without_a_clear_answer_makes_one_post(night, fault):
     await night.launch()
     await night.approve(await night.draft(1))

@@ -8,8 +8,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 CANARIES = {
     "OPENAI_API_KEY": "canary-openai-9f27",
     "ANTHROPIC_API_KEY": "canary-anthropic-1b3c",
@@ -26,6 +24,13 @@ LOOKING = (
     ("publish queue", {}),
     ("publish dry-run", {"episode": 1}),
 )
+INSTEAD = {
+    "/make": ("make",),
+    "/trends fetch": ("trends", "fetch"),
+    "/script write": ("script", "--topic", "toast"),
+    "/render start": ("video", "1"),
+    "/publish now": ("publish", "1"),
+}
 SEED_SQL = (
     "SELECT COUNT(*) FROM trends;",
     "SELECT * FROM generation_metrics ORDER BY timestamp DESC LIMIT 1;",
@@ -94,29 +99,13 @@ async def test_a_second_bot_on_the_same_folder_is_refused_in_one_sentence(night)
     assert await night.ask(night.approver, "publish queue")
 
 
-@pytest.mark.parametrize(
-    ("words", "slash"),
-    [
-        (("make",), "/make"),
-        (("trends", "fetch"), "/trends fetch"),
-        (("script", "--topic", "toast"), "/script write"),
-        (("video", "1"), "/render start"),
-        (("publish", "1"), "/publish now"),
-    ],
-)
-async def test_commands_that_write_name_the_slash_command_while_a_bot_runs(
-    running_night, words, slash
-):
-    code, output, complaint = await emf(running_night, *words)
-    assert (code, output) == (2, "")
-    assert slash in complaint
-    assert len(complaint.strip().splitlines()) == 1
-
-
-@pytest.fixture
-async def running_night(night):
+async def test_commands_that_write_name_the_slash_command_while_a_bot_runs(night):
     await night.launch()
-    return night
+    answers = await asyncio.gather(*(emf(night, *words) for words in INSTEAD.values()))
+    for slash, (code, output, complaint) in zip(INSTEAD, answers, strict=True):
+        assert (code, output) == (2, "")
+        assert slash in complaint
+        assert len(complaint.strip().splitlines()) == 1
 
 
 async def test_health_follows_the_bot(night):

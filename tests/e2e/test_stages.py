@@ -61,6 +61,7 @@ def files_of(night, pattern):
     return {path: path.stat().st_mtime_ns for path in sorted(folder.glob(pattern))}
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_middle_of_the_drawing_keeps_the_voices(night):
     await night.launch()
     await night.edit()
@@ -87,7 +88,9 @@ async def test_a_killed_worker_costs_its_job_one_attempt(night):
     assert handed_out(night) == [("voices", 1), ("images", 1), ("video", 2), ("preview", 1)]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 async def test_a_signal_in_the_middle_of_the_drawing_loses_nothing(night, signum):
     await night.launch()
     await night.edit()

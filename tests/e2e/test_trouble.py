@@ -39,7 +39,7 @@ async def test_a_preview_that_is_too_large_is_made_smaller_until_it_fits(open_ni
 
 
 async def test_a_draft_that_discord_fails_to_take_comes_later(night):
-    fault = night.discord.faults.add("POST", POST, times=7, status=500)
+    fault = night.discord.faults.add("POST", POST, times=2, status=503)
     await night.launch(repair_s=1)
     await goes_out(night)
     assert fault.times == 0
