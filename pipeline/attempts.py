@@ -91,7 +91,7 @@ class ProgressTail:
         self._offset = 0
 
     def latest(self) -> tuple[float, str] | None:
-        """The newest complete line since the last call, if there is one."""
+        """The newest complete line since the last call, if there is one; torn ones are skipped."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
@@ -99,11 +99,18 @@ class ProgressTail:
         except FileNotFoundError:
             return None
         whole = data[: data.rfind(b"\n") + 1]
-        if not whole:
-            return None
         self._offset += len(whole)
-        newest = json.loads(whole.splitlines()[-1])
-        return float(newest["fraction"]), str(newest["note"])
+        told = (_progress(line) for line in reversed(whole.splitlines()))
+        return next((news for news in told if news is not None), None)
+
+
+def _progress(line: bytes) -> tuple[float, str] | None:
+    """None for a line that a full disk cut short."""
+    try:
+        news = json.loads(line)
+        return float(news["fraction"]), str(news["note"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _sync(path: Path) -> None:
