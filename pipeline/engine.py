@@ -103,6 +103,18 @@ class Engine:
         """Look for due jobs now."""
         self._awake.set()
 
+    def is_alive(self) -> bool:
+        """Whether it looks for due jobs: started, not stopped, and not ended by an error."""
+        return self._loop is not None and not self._loop.done()
+
+    async def watch(self) -> None:
+        """Wait for the end of the work that `start` began; raise the error that ended it."""
+        if self._loop is None:
+            raise RuntimeError("an engine is watched after its start")
+        await asyncio.wait({self._loop})
+        if not self._loop.cancelled():
+            self._loop.result()
+
     async def stop(self, *, grace_s: float = 8.0) -> None:
         """End all workers; their jobs are queued again. Safe to call twice."""
         self._stopping = True
@@ -166,6 +178,9 @@ class Engine:
             helper = asyncio.create_task(self._end(attempt), name=f"cancel job={job_id}")
             self._helpers.add(helper)
             helper.add_done_callback(self._helpers.discard)
+        else:  # left as it was by an attempt that could not be settled
+            await self._settlement.settle(job, Outcome(state=OutcomeState.CANCELLED))
+            job = await self._jobs.get(job_id)
         return job
 
     async def finished(self, episode_id: int | None = None) -> None:
@@ -240,11 +255,7 @@ class Engine:
     async def _attend(self, attempt: Attempt) -> None:
         job = attempt.job
         try:
-            if reason := await self._settlement.why_not(job):
-                outcome: Outcome | None = Outcome(state=OutcomeState.CANCELLED, error=reason)
-            else:
-                outcome = await self._runner.outcome(attempt)
-            await self._settle(job, outcome)
+            await self._settle(job, await self._outcome(attempt))
         except Exception:
             # It is still running in the database, so the next start settles it.
             log.exception("job=%d stage=%s was left as it is", job.id, job.stage)
@@ -252,6 +263,19 @@ class Engine:
             del self._attempts[job.id]
             self._note_change()
             self.wake()
+
+    async def _outcome(self, attempt: Attempt) -> Outcome | None:
+        """As often as it takes to begin: a full disk must not cost a job its attempts."""
+        while True:
+            try:
+                if reason := await self._settlement.why_not(attempt.job):
+                    return Outcome(state=OutcomeState.CANCELLED, error=reason)
+                return await self._runner.outcome(attempt)
+            except StorageUnusable:
+                if self._stopping:
+                    return None
+                log.exception("job=%d cannot begin; trying again", attempt.job.id)
+                await asyncio.sleep(AFTER_TROUBLE_S)
 
     async def _settle(self, job: Job, outcome: Outcome | None) -> None:
         """As often as it takes: a full disk must not cost a finished stage."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 import traceback
 from collections.abc import Callable, Mapping
@@ -29,10 +30,12 @@ from pipeline.worker import run_stage
 from pipeline.workflow import Lane, Stage
 from storage.database import Database
 from storage.episodes import Episodes
-from storage.errors import RecordNotFound
+from storage.errors import RecordNotFound, StorageUnusable
 from storage.folder import DataFolder
 from storage.jobs import Jobs
 from storage.records import Job
+
+log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 0.5
 
@@ -75,7 +78,10 @@ class Runner:
         self._stopping = True
 
     async def outcome(self, attempt: Attempt) -> Outcome | None:
-        """Run the attempt to its end; None when the bot's own end interrupted it."""
+        """Run the attempt to its end; None when the bot's own end interrupted it.
+
+        StorageUnusable when it cannot even begin.
+        """
         job, stage = attempt.job, attempt.stage
         try:
             request = await self._prepare(attempt)
@@ -96,6 +102,8 @@ class Runner:
             )
         except CallFailed as error:
             return internal_error(job, str(error))
+        except StorageUnusable:
+            raise
         except Exception:
             return internal_error(job, traceback.format_exc())
 
@@ -107,7 +115,12 @@ class Runner:
                 f"The {stage.name} stage needs the {missing[0]}, which is not made yet; "
                 "make that first."
             )
-        await asyncio.to_thread(_make_anew, attempt.folder)
+        try:
+            await asyncio.to_thread(_make_anew, attempt.folder)
+        except OSError as error:
+            raise StorageUnusable(
+                f"The folder {attempt.folder} cannot be made: {error}."
+            ) from error
         episode, revision = job.episode_id or 0, job.revision or 0
         return Request(
             job=job.id,
@@ -146,9 +159,14 @@ class Runner:
         )
         answer = asyncio.wrap_future(attempt.future)
         tail = ProgressTail(attempt.folder)
-        while not answer.done():
-            await asyncio.wait({answer}, timeout=PROGRESS_EVERY_S)
-            await self._report(attempt.job, tail)
+        try:
+            while not answer.done():
+                await asyncio.wait({answer}, timeout=PROGRESS_EVERY_S)
+                await self._report(attempt.job, tail)
+        finally:
+            if not answer.done():  # nobody waits any more, so the worker must not go on
+                answer.cancel()
+                self._executors[stage.lane].cancel(attempt.future)
         try:
             return Outcome.model_validate_json(await answer)
         except (WorkerDied, WorkerTimeout):
@@ -158,10 +176,14 @@ class Runner:
             raise
 
     async def _report(self, job: Job, tail: ProgressTail) -> None:
-        if (news := tail.latest()) is None:
-            return
-        await self._jobs.progress(job.id, *news)
-        self._tell(JobEvent(EventKind.PROGRESS, await self._jobs.get(job.id)))
+        try:
+            if (news := tail.latest()) is None:
+                return
+            await self._jobs.progress(job.id, *news)
+            self._tell(JobEvent(EventKind.PROGRESS, await self._jobs.get(job.id)))
+        except Exception:
+            # Progress is a courtesy; without it the stage is as good as with it.
+            log.exception("job=%d its progress cannot be told", job.id)
 
 
 def internal_error(job: Job, trace: str, *, retryable: bool = True) -> Outcome:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline import runner
 from pipeline.attempts import Outcome, OutcomeState, write_outcome
 from pipeline.errors import UserError
 from pipeline.executors import InlineExecutor
@@ -339,6 +340,91 @@ async def test_jobs_that_cannot_be_read_are_read_later(studio, monkeypatch):
     fails_once(monkeypatch, studio.engine._jobs, "claim_due")
     (job,) = await ended(studio, await studio.make(until="script"))
     assert job.state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (lambda engine: engine._settlement, "why_not"),
+        (lambda engine: engine._runner._hooks, "facts"),
+        (lambda engine: engine._runner._episodes, "revision"),
+    ],
+)
+async def test_an_attempt_waits_until_it_can_begin_and_is_not_spent(
+    studio, monkeypatch, owner, name
+):
+    fails_once(monkeypatch, owner(studio.engine), name)
+    (job,) = await ended(studio, await studio.make(until="script"))
+    assert (job.state, job.attempt, job.error) == (JobState.SUCCEEDED, 1, "")
+    assert studio.heard() == ["script queued", "script started", "script succeeded"]
+
+
+async def test_an_attempt_whose_folder_cannot_be_made_waits_too(studio, monkeypatch):
+    def fail(folder, works=runner._make_anew):
+        monkeypatch.setattr(runner, "_make_anew", works)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runner, "_make_anew", fail)
+    monkeypatch.setattr("pipeline.engine.AFTER_TROUBLE_S", 0.01)
+    (job,) = await ended(studio, await studio.make(until="script"))
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
+
+
+async def test_an_attempt_that_waits_for_storage_is_given_back_at_the_end(studio, monkeypatch):
+    waits = asyncio.Event()
+
+    async def fail(job):
+        waits.set()
+        raise StorageUnusable("The disk is full.")
+
+    monkeypatch.setattr(studio.engine._settlement, "why_not", fail)
+    monkeypatch.setattr("pipeline.engine.AFTER_TROUBLE_S", 0.01)
+    await studio.make()
+    await studio.engine.start()
+    await waits.wait()
+    await studio.engine.stop()
+    (job,) = await studio.jobs.open()
+    assert (job.state, job.max_attempts) == (JobState.QUEUED, 4)
+
+
+async def test_progress_that_cannot_be_stored_does_not_end_the_attempt(studio, monkeypatch, caplog):
+    fails_once(monkeypatch, studio.engine._runner._jobs, "progress")
+    (job,) = await ended(studio, await studio.make(until="script"))
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
+    assert "its progress cannot be told" in caplog.text
+
+
+async def test_a_running_job_that_nobody_attends_is_cancelled_at_once(studio):
+    await studio.engine.start()
+    job, _ = await left_running(studio)
+    assert (await studio.engine.cancel(job.id)).state is JobState.CANCELLED
+    assert studio.heard()[-1] == "script cancelled"
+
+
+async def test_an_engine_is_alive_from_its_start_to_its_stop(studio):
+    assert not studio.engine.is_alive()
+    await studio.engine.start()
+    assert studio.engine.is_alive()
+    watching = asyncio.create_task(studio.engine.watch())
+    await studio.engine.stop()
+    await watching
+    assert not studio.engine.is_alive()
+
+
+async def test_whoever_watches_hears_what_ended_the_work(studio, monkeypatch):
+    async def break_down(*arguments):
+        raise KeyError("claim")
+
+    monkeypatch.setattr(studio.engine._jobs, "claim_due", break_down)
+    await studio.engine.start()
+    with pytest.raises(KeyError, match="claim"):
+        await studio.engine.watch()
+    assert not studio.engine.is_alive()
+
+
+async def test_an_engine_cannot_be_watched_before_its_start(studio):
+    with pytest.raises(RuntimeError, match="after its start"):
+        await studio.engine.watch()
 
 
 async def test_everybody_who_waits_for_the_end_hears_of_it(studio):

@@ -157,6 +157,15 @@ async def test_progress_is_heard_while_the_stage_runs(studio, plan):
     assert (job.fraction, job.note) == (0.25, "sleeping")
 
 
+async def test_an_attempt_that_is_given_up_takes_its_worker_along(studio, plan, tmp_path):
+    plan(script=["sleep_with_child"])
+    await studio.make()
+    await until(lambda: len(pids(tmp_path)) == 2)
+    (attempt,) = studio.engine._attempts.values()
+    attempt.task.cancel()
+    await until(lambda: not any(is_alive(pid) for pid in pids(tmp_path)), 2.0)
+
+
 async def test_stopping_takes_no_time_and_gives_the_job_back(studio, plan, tmp_path):
     plan(script=["sleep_with_child"])
     await studio.make()
