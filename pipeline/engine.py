@@ -60,7 +60,7 @@ class Engine:
         cancel_grace_s: float = 3.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`on_event` must not block; `cancel_grace_s` is what a cancelled stage has to stop."""
+        """`on_event` must not block; `cancel_grace_s` is what a cancelled stage has at least."""
         self._folder = folder
         self._executors = executors
         self._on_event = on_event
@@ -300,7 +300,8 @@ class Engine:
         assert attempt.task is not None
         if attempt.folder.exists():
             (attempt.folder / CANCEL_FILE).touch()
-        await asyncio.wait({attempt.task}, timeout=self._cancel_grace_s)
+        grace_s = max(self._cancel_grace_s, attempt.stage.grace_s)
+        await asyncio.wait({attempt.task}, timeout=grace_s)
         if not attempt.task.done() and attempt.future is not None:
             self._executors[attempt.stage.lane].cancel(attempt.future)
 

@@ -47,7 +47,8 @@ class Lane(StrEnum):
 class Stage:
     """`inputs` are the parameters of its `run()` besides `ctx`.
 
-    `fresh` ends the worker with the job, so that its memory comes back.
+    `fresh` ends the worker with the job, so that its memory comes back. `grace_s` is what a
+    cancelled run may need to come to a clean place, where that is longer than usual.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Stage:
     timeout_s: float
     attempts: int = 3
     fresh: bool = False
+    grace_s: float = 0.0
     module: str = ""
 
     @property
@@ -87,7 +89,8 @@ WORKFLOW = Workflow(
         Stage("trends", Lane.IO, inputs=(), timeout_s=120),
         Stage("script", Lane.IO, inputs=("brief", "memory"), timeout_s=300),
         # The neural voice keeps half a gigabyte for as long as its process lives.
-        Stage("voices", Lane.CPU, inputs=("script",), timeout_s=900, fresh=True),
+        # It cannot stop within a line, and a line that was paid for is kept.
+        Stage("voices", Lane.CPU, inputs=("script",), timeout_s=900, fresh=True, grace_s=20),
         Stage("images", Lane.CPU, inputs=("script", "library"), timeout_s=300),
         Stage("video", Lane.CPU, inputs=("script", "voices", "images"), timeout_s=1800),
         Stage("preview", Lane.CPU, inputs=("video", "limit"), timeout_s=600),

@@ -91,12 +91,14 @@ def _takes(script: Script, voice: Voice, ctx: StageContext) -> list[Take]:
 def _take(line: Line, voice: Voice, store: SpeechStore, ctx: StageContext) -> Take:
     character = ctx.show.character(line.character)
     key = voice.key(line.text, character, line.emotion)
-    kept = store.get(key)
-    if kept is not None:
-        return Take(line, _dressed(kept, line, voice.name), reused=True)
-    speech = voice.speak(line.text, character, line.emotion)
-    _span(speech, line, voice.name)  # what cannot be used is not kept either
-    return Take(line, _dressed(store.put(key, speech, voice.name), line, voice.name), reused=False)
+    with store.claim(key):  # the job of an older revision may be speaking it right now
+        kept = store.get(key)
+        if kept is not None:
+            return Take(line, _dressed(kept, line, voice.name), reused=True)
+        speech = voice.speak(line.text, character, line.emotion)
+        _span(speech, line, voice.name)  # what cannot be used is not kept either
+        kept = store.put(key, speech, voice.name)
+    return Take(line, _dressed(kept, line, voice.name), reused=False)
 
 
 def _span(speech: Speech, line: Line, provider: str) -> tuple[float, float]:

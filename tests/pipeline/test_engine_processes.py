@@ -149,6 +149,19 @@ async def test_a_cancelled_stage_that_does_not_stop_is_ended_with_its_children(
     await until(lambda: not any(is_alive(pid) for pid in pids(tmp_path)), 2.0)
 
 
+async def test_a_stage_that_needs_longer_to_stop_cleanly_gets_it(make_studio, plan, tmp_path):
+    plan(voices=["stop_when_it_can"])
+    async with make_studio(cancel_grace_s=0.0) as studio:
+        await studio.engine.start()
+        episode = await studio.make(until="voices")
+        await until(lambda: lines(tmp_path).count("voices start") == 1)
+        (job,) = await studio.jobs.open()
+        await studio.engine.cancel(job.id)
+        job = (await finished(studio, episode))[-1]
+    assert (job.stage, job.state) == ("voices", JobState.CANCELLED)
+    assert "voices finished its line" in lines(tmp_path)
+
+
 async def test_progress_is_heard_while_the_stage_runs(studio, plan):
     plan(script=["sleep"])
     await studio.make()

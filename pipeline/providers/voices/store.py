@@ -6,11 +6,14 @@ match its hash counts as absent and is made again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import logging
 import os
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,6 +44,19 @@ class SpeechStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[None]:
+        """Keep others from speaking the same; waits for one who is about it, also elsewhere.
+
+        The lock ends with its process. Nobody may claim a second key meanwhile.
+        """
+        folder = self._path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        # One file for all keys of a folder: a file per key could never be removed safely.
+        with (folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def get(self, key: str) -> Speech | None:
         path = self._path(key)

@@ -1,7 +1,11 @@
 import hashlib
 import json
+import subprocess
+import sys
+import threading
 import wave
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -197,6 +201,44 @@ def test_a_line_is_never_spoken_twice(voice: ToneVoice, ctx: StageContext) -> No
     assert all(line.reused and not line.chars_billed for line in again.lines)
     assert not any(line.reused for line in first.lines)
     assert [line.sha256 for line in again.lines] == [line.sha256 for line in first.lines]
+
+
+def test_a_line_that_another_job_is_speaking_is_waited_for(
+    voice: ToneVoice, ctx: StageContext, tmp_path: Path
+) -> None:
+    talk = script(("Bruno", "What is that thing?"))
+    other = replace(ctx, folder=tmp_path / "other")
+    other.folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        second: list[Future[Voices]] = []
+
+        def begin_the_second(text: str) -> None:
+            voice.before_speaking = lambda text: None
+            second.append(pool.submit(voices.run, talk, ctx=other))
+            # Once it has reported its line, only the lock is between it and the voice.
+            while not (other.folder / PROGRESS_FILE).exists():
+                threading.Event().wait(0.01)
+            threading.Event().wait(0.1)
+
+        voice.before_speaking = begin_the_second
+        first = voices.run(talk, ctx=ctx)
+        waited = second[0].result(timeout=10)
+    assert voice.said == ["What is that thing?"]
+    assert [line.reused for line in (*first.lines, *waited.lines)] == [False, True]
+
+
+def test_a_line_can_be_claimed_after_its_speaker_was_killed(ctx: StageContext) -> None:
+    store = SpeechStore(ctx.data_dir / "voices")
+    script = (
+        "import os, pathlib, sys\n"
+        "from pipeline.providers.voices.store import SpeechStore\n"
+        "with SpeechStore(pathlib.Path(sys.argv[1])).claim('abcdef'):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", script, str(ctx.data_dir / "voices")]
+    assert subprocess.run(command, timeout=20).returncode == -9
+    with store.claim("abcdef"):
+        assert store.get("abcdef") is None
 
 
 def test_an_edited_line_is_the_only_one_spoken_again(voice: ToneVoice, ctx: StageContext) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.context import StageContext
+from pipeline.context import CANCEL_FILE, StageContext
 from pipeline.errors import ProviderError, UserError
 
 
@@ -89,6 +89,14 @@ def _until_cancelled(ctx: StageContext) -> None:
         time.sleep(0.01)
 
 
+def _stop_when_it_can(ctx: StageContext) -> None:
+    while not (ctx.folder / CANCEL_FILE).exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    note(ctx.data_dir, "voices finished its line")
+    ctx.check_cancelled()
+
+
 def _kill_the_bot(ctx: StageContext) -> None:
     os.kill(os.getppid(), signal.SIGKILL)
     _sleep_with_child(ctx)
@@ -110,6 +118,7 @@ ACTS = {
     "sleep": _sleep,
     "sleep_with_child": _sleep_with_child,
     "until_cancelled": _until_cancelled,
+    "stop_when_it_can": _stop_when_it_can,
     "kill_the_bot": _kill_the_bot,
     "show_environment": _show_environment,
 }
