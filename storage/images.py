@@ -27,6 +27,16 @@ class Images:
                 added += done.rows
         return added
 
+    async def repaint(self, images: Iterable[NewImage]) -> None:
+        """What is now in the files of rows that have the same path and source."""
+        async with self._db.transaction():
+            for image in images:
+                await self._db.execute(
+                    "UPDATE image_library SET sha256 = ?, width = ?, height = ?"
+                    " WHERE path = ? AND source = ?",
+                    (image.sha256, image.width, image.height, image.path, image.source),
+                )
+
     async def exists(self, path: str) -> bool:
         row = await self._db.fetch_one("SELECT 1 FROM image_library WHERE path = ?", (path,))
         return row is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -62,7 +63,10 @@ def _write_png(pixels: NDArray[np.uint8], path: Path) -> str:
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # 3: half as big, twice as slow
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_bytes(buffer.getvalue())
+    with partial.open("wb") as file:
+        file.write(buffer.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 

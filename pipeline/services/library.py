@@ -8,26 +8,37 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.executors import Executor
+from pipeline.errors import UserError
+from pipeline.executors import CallFailed, Executor, WorkerDied, WorkerTimeout
 from pipeline.shows import Show
 from storage.database import Database
+from storage.files import sha256_of
 from storage.folder import DataFolder
 from storage.images import Images
-from storage.records import NewImage
+from storage.records import LibraryImage, NewImage
 
 log = logging.getLogger(__name__)
 
 PAINT_TIMEOUT_S = 300.0
 
 
-def paint(show_name: str, data_dir: str) -> list[tuple[str, str, str, str, int, int]]:
-    """Runs in a worker: (character, emotion, path, sha256, width, height) of every picture."""
+Painted = tuple[str, str, str, str, int, int]
+"""Character, emotion, path, SHA-256, width and height of a picture."""
+
+
+def paint(show_name: str, data_dir: str) -> tuple[list[Painted], str]:
+    """Runs in a worker: every picture, or none and the sentence that says why."""
     from pipeline.reel.pictures import paint_library  # loads the renderer
     from pipeline.shows import load_show
 
     show = load_show(show_name, Path(data_dir))
-    painted = paint_library(show, Path(data_dir) / LIBRARY)
-    return [(p.character, p.emotion.value, p.path, p.sha256, p.width, p.height) for p in painted]
+    try:
+        painted = paint_library(show, Path(data_dir) / LIBRARY)
+    except UserError as error:
+        return [], str(error)
+    return [
+        (p.character, p.emotion.value, p.path, p.sha256, p.width, p.height) for p in painted
+    ], ""
 
 
 RIG = "rig"
@@ -54,20 +65,17 @@ class LibraryService:
     async def fill(self) -> int:
         """Paint the rigs of characters that lack pictures; how many rows are new.
 
-        A picture of a rig whose file is gone is painted again: the same bytes, the same row.
+        A picture of a rig whose file is gone or is not what was painted is painted again.
+        UserError when the show cannot be painted.
         """
         names = [character.name for character in self._show.characters]
         images = await self._images.for_characters(names)
         have = {image.character.casefold() for image in images}
-        gone = [i for i in images if i.source == RIG and not self._folder.resolve(i.path).exists()]
-        if {name.casefold() for name in names} <= have and not gone:
+        is_complete = {name.casefold() for name in names} <= have
+        if is_complete and await asyncio.to_thread(self._are_whole, images):
             return 0
         log.info("painting the picture library of %s", self._show.name)
-        future = self._executor.submit(
-            paint, self._show.name, str(self._folder.path), timeout_s=PAINT_TIMEOUT_S
-        )
-        painted = await asyncio.wrap_future(future)
-        new = [
+        painted = [
             NewImage(
                 character=character,
                 emotion=emotion,
@@ -77,6 +85,41 @@ class LibraryService:
                 height=height,
                 source=RIG,
             )
-            for character, emotion, path, sha256, width, height in painted
+            for character, emotion, path, sha256, width, height in await self._paint()
         ]
-        return await self._images.add(new, now=self._clock())
+        # A newer renderer may have drawn other bytes over those that the rows know.
+        await self._images.repaint(painted)
+        return await self._images.add(painted, now=self._clock())
+
+    def _are_whole(self, images: list[LibraryImage]) -> bool:
+        return all(
+            path.is_file() and sha256_of(path) == image.sha256
+            for image in images
+            if image.source == RIG
+            for path in [self._folder.resolve(image.path)]
+        )
+
+    async def _paint(self) -> list[Painted]:
+        future = self._executor.submit(
+            paint, self._show.name, str(self._folder.path), timeout_s=PAINT_TIMEOUT_S
+        )
+        try:
+            answer: tuple[list[Painted], str] = await asyncio.wrap_future(future)
+        except CallFailed as error:
+            log.exception("the pictures of %s cannot be painted", self._show.name)
+            raise self._unpaintable("the log has the details") from error
+        except WorkerTimeout as error:
+            raise self._unpaintable(f"it takes longer than {PAINT_TIMEOUT_S:g} s") from error
+        except WorkerDied as error:
+            raise self._unpaintable("the process that paints was ended") from error
+        painted, refusal = answer
+        if refusal:
+            raise self._unpaintable(refusal.removesuffix("."))
+        return painted
+
+    def _unpaintable(self, reason: str) -> UserError:
+        rigs = " and ".join(character.rig for character in self._show.characters)
+        return UserError(
+            f"The pictures of the show {self._show.name} cannot be painted ({reason}); "
+            f"look at {rigs} in {self._show.folder}, or choose another SHOW."
+        )
