@@ -161,6 +161,14 @@ class Posts:
             (to_text(now), outcome, call_id),
         )
 
+    async def answer(self, post: Post, call: str, outcome: str, *, now: datetime) -> None:
+        """Calls of a kind whose end was unknown have ended like this after all."""
+        await self._db.execute(
+            "UPDATE post_calls SET finished_at = ?, outcome = ? WHERE episode_id = ?"
+            " AND platform = ? AND call = ? AND outcome = ''",
+            (to_text(now), outcome, post.episode_id, post.platform, call),
+        )
+
     async def calls(self, post: Post) -> list[PostCall]:
         rows = await self._db.fetch_all(
             "SELECT * FROM post_calls WHERE episode_id = ? AND platform = ? ORDER BY id",

@@ -57,9 +57,9 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 
 P = PostState
 POST_MOVES: dict[PostState, frozenset[PostState]] = {
-    P.PREPARING: frozenset({P.UPLOADING, P.FAILED}),
+    P.PREPARING: frozenset({P.UPLOADING, P.PUBLISHED, P.UNKNOWN, P.FAILED}),
     P.UPLOADING: frozenset({P.READY, P.PREPARING, P.FAILED}),
-    P.READY: frozenset({P.PUBLISHING, P.PREPARING, P.FAILED}),
+    P.READY: frozenset({P.PUBLISHING, P.PREPARING, P.UNKNOWN, P.FAILED}),
     P.PUBLISHING: frozenset({P.PUBLISHED, P.READY, P.PREPARING, P.UNKNOWN, P.FAILED}),
     P.UNKNOWN: frozenset({P.PUBLISHED, P.READY, P.PREPARING}),
     P.FAILED: frozenset({P.PREPARING}),

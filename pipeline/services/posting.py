@@ -1,11 +1,12 @@
 """Drives one post to its end, from wherever it stopped.
 
-    preparing  create a container
+    preparing  look whether it is public already, create a container
     uploading  send the bytes; cut off here, it starts over: only a whole upload is proven
     ready      wait until the platform has processed it, pass the gate, call publish
     publishing publish may have happened: ask the container, then look for the post, and only
                then act (see _reconcile)
-    unknown    people are asked; the platform is still looked at now and then
+    unknown    a publish call may have worked and no more can be done: people are asked; the
+               platform is still looked at now and then
 
 Before each call its intent is committed, after it its outcome together with what it changes.
 """
@@ -21,6 +22,7 @@ from typing import Protocol, TypeVar
 
 from pipeline.errors import ProviderError, UserError
 from pipeline.publishing.base import (
+    Container,
     ContainerState,
     ContainerStatus,
     Locked,
@@ -55,6 +57,7 @@ LOCKED_S = 900.0
 SETTLE_S = 30.0  # a publish call whose answer was lost may still be working
 ASK_AFTER = 6  # waits in a row before people are asked: a quarter of an hour
 UNKNOWN_S = 3600.0
+NOT_PUBLIC = "not public"
 MOST_CONTAINERS, MOST_REPEATS = 10, 5
 GIVE_UP_AFTER = timedelta(hours=24)
 
@@ -137,9 +140,11 @@ class Posting:
             if status is not None and status.state is ContainerState.PUBLISHED:
                 raise UserError("Instagram says that it is public; use /publish confirm.")
             usable = status is not None and status.state is ContainerState.FINISHED
-            if usable:
-                return await self._posts.move(post, PostState.READY)
-            return await self._posts.move(post, PostState.PREPARING, container_id=None)
+            async with self._db.transaction():
+                await self._posts.answer(post, "publish", NOT_PUBLIC, now=self._clock())
+                if usable:
+                    return await self._posts.move(post, PostState.READY)
+                return await self._posts.move(post, PostState.PREPARING, container_id=None)
 
     async def _advance(self, post: Post) -> tuple[Post, float]:
         """One step; returns the post and the seconds to wait before the next one."""
@@ -179,7 +184,11 @@ class Posting:
         if isinstance(error, StartOver | Unseen) and post.attempts < MOST_CONTAINERS:
             if post.state is not PostState.PREPARING:
                 post = await self._posts.move(post, PostState.PREPARING, container_id=None)
-            return await self._wait(post, str(error), _backoff_s(post.attempts - 1))
+            times = max(post.attempts - 1, post.waits)
+            return await self._wait(post, str(error), _backoff_s(times))
+        if await self._posts.unanswered(post, "publish"):
+            # An earlier publish call may still take effect: nobody may say that it failed.
+            return await self._unknown(post, None, str(error)), UNKNOWN_S
         return await self._failed(post, str(error)), 0.0
 
     async def _begin_again(self, post: Post) -> Post:
@@ -192,6 +201,8 @@ class Posting:
             raise Wait(LATER_S, PAUSED)
         if post.attempts >= MOST_CONTAINERS or self._clock() - post.created_at > GIVE_UP_AFTER:
             raise Permanent(post.platform, f"it did not work in time; last: {post.error or '-'}")
+        if not post.attempts and (media := await self._posted_before(post)) is not None:
+            return await self._published(post, media)
         outgoing = await self._gate.outgoing(post)
         call, container = await self._call(post, "create", lambda: self._publisher.create(outgoing))
         async with self._db.transaction():
@@ -204,6 +215,14 @@ class Posting:
                 attempts=post.attempts + 1,
                 attempted_at=None,
             )
+        return await self._upload(post, container, outgoing)
+
+    async def _posted_before(self, post: Post) -> Media | None:
+        """Public since before this claim: a failure that was none, or a restored backup."""
+        episode = await self._episodes.get(post.episode_id)
+        return await self._find(post, episode.created_at)
+
+    async def _upload(self, post: Post, container: Container, outgoing: Outgoing) -> Post:
         try:
             call, _ = await self._call(
                 post,
@@ -290,10 +309,12 @@ class Posting:
             raise Wait(SETTLE_S - since.total_seconds(), "the last publish call is settling")
         if state is ContainerState.FINISHED:
             if await self._posts.unanswered(post, "publish") >= MOST_REPEATS:
-                return await self._failed(post, f"{post.platform} does not publish it.")
+                return await self._unknown(post, state, f"{post.platform} does not publish it.")
             return await self._posts.move(post, PostState.READY)
         if state in (ContainerState.EXPIRED, ContainerState.ERROR):
-            return await self._posts.move(post, PostState.PREPARING, container_id=None)
+            async with self._db.transaction():
+                await self._posts.answer(post, "publish", NOT_PUBLIC, now=self._clock())
+                return await self._posts.move(post, PostState.PREPARING, container_id=None)
         if post.waits >= ASK_AFTER:
             return await self._unknown(post, state)
         raise Wait(_backoff_s(post.waits), f"looking for the post (container: {state or 'unseen'})")
@@ -313,10 +334,12 @@ class Posting:
                 )
             except (Unseen, StartOver) as error:
                 log.warning("episode=%s its container is not found: %s", post.episode_id, error)
-        media = await self._ask(
-            post, "look_up", lambda: self._publisher.look_up(post.caption, post.created_at)
+        return status, await self._find(post, post.created_at)
+
+    async def _find(self, post: Post, since: datetime) -> Media | None:
+        return await self._ask(
+            post, "look_up", lambda: self._publisher.look_up(post.caption, since)
         )
-        return status, media
 
     async def _published(
         self, post: Post, media: Media, *, call: int | None = None, who: str = "studio"
@@ -359,14 +382,15 @@ class Posting:
             return post
         return await self._posts.set_permalink(post, link)
 
-    async def _unknown(self, post: Post, state: ContainerState | None) -> Post:
+    async def _unknown(self, post: Post, state: ContainerState | None, why: str = "") -> Post:
         known = (
             "Instagram says it is public but does not list it"
             if state is ContainerState.PUBLISHED
             else "nobody can tell whether it is public"
         )
+        reason = f"{why} And {known}" if why else known
         text = (
-            f"Episode {post.episode_id}: {known}. Look at the account, then use /publish confirm "
+            f"Episode {post.episode_id}: {reason}. Look at the account, then use /publish confirm "
             "with its link, or /publish retry if it is not there."
         )
         later = to_text(self._clock() + timedelta(seconds=UNKNOWN_S))
@@ -388,6 +412,8 @@ class Posting:
     async def _wait(self, post: Post, reason: str, seconds: float) -> tuple[Post, float]:
         # The step may have moved the post before it had to wait.
         post = await self._posts.get(post.episode_id, post.platform)
+        if post.state is PostState.UNKNOWN:
+            reason = post.error  # what people are asked stays to be read
         later = self._clock() + timedelta(seconds=seconds)
         log.info("episode=%s waits %.0f s: %s", post.episode_id, seconds, reason)
         return await self._posts.wait(post, reason=reason, run_after=later), seconds
