@@ -16,8 +16,8 @@ from typing import Self
 
 import aiosqlite
 
+from storage import schema
 from storage.errors import StorageUnusable
-from storage.schema import migrate, newest_version
 
 Value = str | int | float | None
 
@@ -44,10 +44,13 @@ class Database:
         self._owner: asyncio.Task[object] | None = None
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Migrate and open; StorageUnusable when the file is damaged, too new or out of reach."""
+    async def open(cls, path: Path, *, migrate: bool = True) -> Self:
+        """Migrate and open; StorageUnusable when the file is damaged, too new or out of reach.
+
+        Only who holds the folder's lock may migrate; others get StorageUnusable for an old file.
+        """
         with _readable_errors(path):
-            await asyncio.to_thread(migrate, path)
+            await asyncio.to_thread(schema.migrate if migrate else schema.check, path)
             connection = await _connection(path)
         database = cls(connection, path)
         try:
@@ -126,8 +129,8 @@ class Database:
         ]
         for row in await self.fetch_all("PRAGMA foreign_key_check"):
             problems.append(f"Row {row[1]} of {row[0]} refers to a missing row of {row[2]}.")
-        if version != newest_version():
-            problems.append(f"The schema is {version} instead of {newest_version()}.")
+        if version != schema.newest_version():
+            problems.append(f"The schema is {version} instead of {schema.newest_version()}.")
         return Health(version, tuple(problems))
 
     async def backup(self, file: Path) -> None:

@@ -28,6 +28,18 @@ def migrate(path: Path, migrations: Path = MIGRATIONS) -> int:
     return len(steps)
 
 
+def check(path: Path) -> None:
+    """Change nothing; StorageUnusable unless the file has the schema that this program knows."""
+    newest = newest_version()
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        version = _version(connection, path, newest=newest)
+    if version < newest:
+        raise StorageUnusable(
+            f"{path} was written by an older version of this program (schema {version}, this one "
+            f"needs {newest}); run `emf db init` to bring it up to date."
+        )
+
+
 def newest_version() -> int:
     return len(_numbered(MIGRATIONS))
 

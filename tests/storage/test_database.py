@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from storage import schema
 from storage.database import Database
 from storage.errors import StorageUnusable
 
@@ -224,7 +225,8 @@ async def test_a_cancelled_close_still_ends_the_thread(tmp_path):
 def test_a_process_that_forgot_to_close_still_ends(tmp_path, ending):
     script = f"""
         import asyncio, pathlib
-        from storage.database import Database
+        from storage import schema
+from storage.database import Database
         async def main():
             database = await Database.open(pathlib.Path({str(tmp_path / "studio.db")!r}))
             {ending}
@@ -233,3 +235,44 @@ def test_a_process_that_forgot_to_close_still_ends(tmp_path, ending):
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], timeout=10, stderr=subprocess.DEVNULL
     )
+
+
+def schema_of(file):
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+@pytest.fixture
+async def file(tmp_path):
+    """A database of this program, closed."""
+    file = tmp_path / "studio.db"
+    await (await Database.open(file)).close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(1, "older version .* `emf db init`"), (99, "newer version .* update the program")],
+)
+async def test_looking_at_a_file_of_another_version_is_refused_and_leaves_it(
+    file, monkeypatch, version, words
+):
+    monkeypatch.setattr(schema, "newest_version", lambda: 2)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(StorageUnusable, match=words):
+        await Database.open(file, migrate=False)
+    assert schema_of(file) == version
+
+
+async def test_looking_beside_somebody_who_writes_works(file):
+    async with await Database.open(file) as writer, writer.transaction():
+        await writer.execute(INSERT, ("a", "1"))
+        async with await Database.open(file, migrate=False) as reader:
+            assert await names(reader) == []
+
+
+async def test_looking_makes_no_file(tmp_path):
+    with pytest.raises(StorageUnusable):
+        await Database.open(tmp_path / "studio.db", migrate=False)
+    assert list(tmp_path.iterdir()) == []
