@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import UserError
+from pipeline.providers.writers.topics import spoken_topic
 from pipeline.safety import refusal
 from pipeline.sections import (
     Brief,
@@ -147,7 +148,7 @@ class Bookkeeping:
                 source=item.source,
                 region=item.region,
                 headlines=item.headlines,
-                refused_because=refusal(item.name, item.headlines),
+                refused_because=refusal(item.name, item.headlines) or _unspeakable(item.name),
             )
             for item in found.items
         ]
@@ -193,6 +194,15 @@ class Bookkeeping:
                 reason="the reel is finished",
                 now=self._clock(),
             )
+
+
+def _unspeakable(topic: str) -> str | None:
+    """Why no voice can say it, if so."""
+    try:
+        spoken_topic(topic)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _picture(image: LibraryImage) -> Picture:

@@ -88,6 +88,26 @@ async def test_fetched_topics_are_stored_with_why_they_are_refused(desk):
     assert [trend.name for trend in await desk.trends.fresh()] == ["Pigeons"]
 
 
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("Погода", "not in Latin letters"),
+        ("1-0", "no words that a voice could say"),
+        ("example.com", "a mention or a link"),
+        ("word " * 20, "too long to say"),
+    ],
+)
+async def test_a_topic_that_no_voice_can_say_is_listed_with_the_reason_and_never_chosen(
+    desk, topic, reason
+):
+    episode = await desk.episodes.make(None, "Margot")
+    (job,) = await desk.jobs.open(episode.id)
+    await desk.bookkeeping.settled(job, "trends", found(topic, "Pigeons"))
+    reasons = {trend.name: trend.refused_because for trend in await desk.trends.listed()}
+    assert reason in reasons[topic]
+    assert (await desk.episodes.view(episode.id)).brief.topic == "Pigeons"
+
+
 async def test_headlines_can_refuse_a_harmless_name(desk):
     job = await desk.trends.fetch()
     await desk.bookkeeping.settled(job, "trends", found("Jo Doe", headlines=("Jo Doe killed",)))
