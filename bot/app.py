@@ -118,6 +118,11 @@ class Studio:
         await self.library.fill()
         await self.engine.start()
 
+    async def run_engine(self) -> None:
+        """The same, until the engine ends; an error that ended it is raised."""
+        await self.start_engine()
+        await self.engine.watch()
+
 
 @asynccontextmanager
 async def open_studio(

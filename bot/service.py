@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -46,15 +47,23 @@ async def serve(settings: Settings) -> None:
         studio.post_events.add(bot.on_post_event)
         scheduler = StudioScheduler(schedule, studio.publishing)
         stack.push_async_callback(scheduler.stop)
-        await stack.enter_async_context(
-            answering(studio.folder.path, lambda: {"ok": bot.is_ready()})
-        )
+        await stack.enter_async_context(answering(studio.folder.path, lambda: _well(bot, studio)))
         works = [
             asyncio.create_task(_connect(bot, token), name="discord"),
-            asyncio.create_task(studio.start_engine(), name="engine start"),
+            asyncio.create_task(studio.run_engine(), name="engine"),
             asyncio.create_task(_post_when_ready(bot, studio, scheduler), name="posting"),
         ]
         await _until_stopped(stop, works)
+
+
+def _well(bot: StudioBot, studio: Studio) -> dict[str, object]:
+    """`ok` when Discord is heard, drafts were brought up to date and jobs are being worked on."""
+    parts = {
+        "discord": bot.is_ready() and not bot.is_closed() and math.isfinite(bot.latency),
+        "drafts": bot.reached.is_set(),
+        "engine": studio.engine.is_alive(),
+    }
+    return {"ok": all(parts.values()), **parts}
 
 
 async def _until_stopped(stop: asyncio.Event, works: list[asyncio.Task[None]]) -> None:

@@ -48,8 +48,10 @@ class DraftDesk:
 
     async def read_back(self, draft: Message) -> Standing:
         """What the reactions on a draft say now becomes what stands."""
+        reviews = self._bot.studio.reviews
+        marker = await reviews.marker(draft.episode_id)
         votes = await self._bot.votes.votes(draft)
-        return await self._bot.studio.reviews.sync(draft, votes)
+        return await reviews.sync(draft, votes, marker=marker)
 
     async def post_missing(self) -> None:
         """Post the draft of every finished reel that has none."""
