@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
@@ -27,6 +29,8 @@ from pipeline.publishing.base import (
     StartOver,
 )
 from storage.files import sync_folder
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,11 +70,7 @@ class FolderPublisher:
         return await self._in_thread(self._publish, container_id)
 
     async def look_up(self, caption: str, since: datetime) -> Media | None:
-        for file in await asyncio.to_thread(lambda: sorted(self._posts.glob("[0-9]*/post.json"))):
-            facts = json.loads(file.read_text(encoding="utf-8"))
-            if facts["caption"] == caption:
-                return Media(id=file.parent.name, permalink=facts["permalink"])
-        return None
+        return await self._in_thread(self._look_up, caption)
 
     async def permalink(self, media_id: str) -> str:
         return self._final(media_id).resolve().as_uri()
@@ -88,8 +88,9 @@ class FolderPublisher:
         aside = self._aside(name)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        shutil.copyfile(post.cover, aside / "cover.jpg")
-        (aside / "caption.txt").write_text(post.caption, encoding="utf-8")
+        with post.cover.open("rb") as source, (aside / "cover.jpg").open("wb") as target:
+            _copy(source, target)
+        _write(aside / "caption.txt", post.caption)
         facts = {
             "episode": post.episode,
             "revision": post.revision,
@@ -99,7 +100,7 @@ class FolderPublisher:
             "permalink": self._final(name).resolve().as_uri(),
             "created_at": datetime.now(UTC).isoformat(),
         }
-        (aside / "post.json").write_text(_pretty(facts), encoding="utf-8")
+        _write(aside / "post.json", _pretty(facts))
         return Container(id=name, upload_url=aside.resolve().as_uri())
 
     def _upload(self, container: Container, path: Path, expected_sha256: str) -> None:
@@ -120,15 +121,31 @@ class FolderPublisher:
             aside = self._aside(container_id)
             if not (aside / "reel.mp4").is_file():
                 raise StartOver(self.platform, f"{aside} is not complete.")
+            sync_folder(aside)  # all its names are on the disk before it becomes public
             aside.replace(final)
             sync_folder(self._posts)
         return container_id
+
+    def _look_up(self, caption: str) -> Media | None:
+        for file in sorted(self._posts.glob("[0-9]*/post.json")):
+            try:
+                facts = json.loads(file.read_text(encoding="utf-8"))
+                if facts["caption"] == caption:
+                    return Media(id=file.parent.name, permalink=facts["permalink"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                log.warning("%s is skipped, it cannot be read: %s", file, error)
+        return None
 
     def _final(self, name: str) -> Path:
         return self._posts / name
 
     def _aside(self, name: str) -> Path:
         return self._posts / f".{name}.part"
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("wb") as file:
+        _copy(BytesIO(text.encode()), file)
 
 
 def _pretty(facts: dict[str, Any]) -> str:

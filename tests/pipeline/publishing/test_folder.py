@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,40 @@ async def test_a_folder_that_cannot_be_written_waits(outgoing, tmp_path):
 
     with pytest.raises(Passing, match="cannot be used"):
         await FolderPublisher(tmp_path / "posts").create(outgoing)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"caption": 1}'])
+async def test_a_damaged_post_hides_no_other(folder, outgoing, tmp_path, damage, long_ago):
+    await published(folder, outgoing)
+    (tmp_path / "posts" / "3").mkdir()
+    (tmp_path / "posts" / "3" / "post.json").write_text(damage)
+
+    assert (await folder.look_up(outgoing.caption, long_ago)).id == "7"
+
+
+async def test_an_unreadable_post_hides_no_other(folder, outgoing, tmp_path, long_ago):
+    await published(folder, outgoing)
+    (tmp_path / "posts" / "3" / "post.json").mkdir(parents=True)
+
+    assert (await folder.look_up(outgoing.caption, long_ago)).id == "7"
+
+
+async def test_all_files_are_on_the_disk_before_the_rename(folder, outgoing, tmp_path, monkeypatch):
+    synced, replace = set(), Path.replace
+
+    def note(descriptor):
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    def note_at_the_end(path, target):
+        synced.add(f"renamed {path.name}")
+        at_rename[path.name] = set(synced)
+        return replace(path, target)
+
+    at_rename = {}
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "replace", note_at_the_end)
+    await published(folder, outgoing)
+
+    assert {"post.json", "caption.txt", "cover.jpg", "reel.mp4.part", ".7.part"} <= at_rename[
+        ".7.part"
+    ]
