@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import ProviderError, UserError
 from pipeline.publishing import checks
 from pipeline.publishing.base import Outgoing
 from pipeline.publishing.fingerprint import fingerprint
@@ -17,6 +18,8 @@ from storage.database import Database
 from storage.episodes import Episodes
 from storage.errors import RecordNotFound
 from storage.folder import DataFolder
+
+log = logging.getLogger(__name__)
 
 Probe = Callable[[Path], checks.ReelFacts]
 """Measures a reel; UserError when the file is none. Slow: it runs in a thread."""
@@ -68,9 +71,14 @@ class OutgoingReels:
         for name in ("script", "voices", "video"):
             if name not in record.sections:
                 raise RecordNotFound(f"Episode {episode_id} has no {name} yet; finish it first.")
-        script = Script.model_validate_json(record.sections["script"])
-        video = Video.model_validate_json(record.sections["video"])
-        voices = Voices.model_validate_json(record.sections["voices"])
+        try:
+            script = Script.model_validate_json(record.sections["script"])
+            video = Video.model_validate_json(record.sections["video"])
+            voices = Voices.model_validate_json(record.sections["voices"])
+        except ValueError as error:
+            raise RecordNotFound(
+                f"What is stored of episode {episode_id} cannot be read; make it again."
+            ) from error
         caption = self._show.post_text(episode_id, script.caption, script.hashtags)
         files = self._folder.revision(episode_id, revision)
         outgoing = Outgoing(
@@ -96,18 +104,18 @@ class OutgoingReels:
 
     def _findings(self, parcel: Parcel) -> list[str]:
         out = parcel.outgoing
-        found = list(self._changes(parcel))
-        found += checks.caption_findings(
+        changes = _found(out, lambda: self._changes(parcel))
+        caption = checks.caption_findings(
             out.caption,
             max_hashtags=self._max_hashtags,
             blocked_words=self._show.blocked_words,
         )
-        if out.reel.is_file():
-            try:
-                found += checks.reel_findings(self._probe(out.reel))
-            except UserError as error:
-                found.append(str(error))
-        return found
+        # A file that is not the approved one is refused whatever it measures.
+        measured = [] if changes else _found(out, lambda: self._measure(out.reel))
+        return [*changes, *caption, *measured]
+
+    def _measure(self, reel: Path) -> Iterable[str]:
+        return checks.reel_findings(self._probe(reel))
 
     def _changes(self, parcel: Parcel) -> list[str]:
         out = parcel.outgoing
@@ -120,6 +128,20 @@ class OutgoingReels:
                 "Caption, account or AI label are not what people looked at; render it again."
             )
         return found
+
+
+def _found(out: Outgoing, look: Callable[[], Iterable[str]]) -> list[str]:
+    """Whatever is wrong with one reel's files is a finding about that reel alone."""
+    try:
+        return list(look())
+    except UserError as error:
+        return [str(error)]
+    except OSError as error:
+        name = Path(error.filename or out.reel).name
+        return [f"The file {name} cannot be read ({error.strerror})."]
+    except (ProviderError, ValueError) as error:
+        log.warning("episode=%s its reel cannot be measured: %s", out.episode, error)
+        return [f"The file {out.reel.name} cannot be measured; render it again."]
 
 
 def _cover_ms(voices: Voices) -> int:
