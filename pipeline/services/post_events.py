@@ -9,7 +9,7 @@ class PostEventKind(StrEnum):
     PUBLISHED = "published"
     FAILED = "failed"
     UNKNOWN = "unknown"  # people are asked: /publish confirm or /publish retry
-    LOCKED = "locked"  # token, permission or account: people must act, the post waits
+    LOCKED = "locked"  # token, permission, account or a file: people must act, the post waits
     BLOCKED = "blocked"  # an approved reel may not go out; the text says why
     SPOILED = "spoiled"
     EMPTY = "empty"  # a slot found nothing approved

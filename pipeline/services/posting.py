@@ -18,6 +18,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pipeline.errors import ProviderError, UserError
@@ -39,8 +40,8 @@ from pipeline.publishing.base import (
 from pipeline.services.post_events import OnEvent, PostEvent, PostEventKind
 from storage.database import Database
 from storage.episodes import Episodes
-from storage.errors import InvalidTransition
-from storage.posts import Post, Posts
+from storage.errors import InvalidTransition, StorageUnusable
+from storage.posts import UNDER_WAY, Post, Posts
 from storage.records import to_text
 from storage.slots import SlotOutcome, Slots
 from storage.states import EpisodeState, PostState
@@ -110,6 +111,12 @@ class Posting:
     def is_busy(self, episode_id: int) -> bool:
         return self._locks[episode_id].locked()
 
+    def needs_people(self, post: Post) -> bool:
+        """Waits for something that does not mend itself, or has not for a long time."""
+        if post.state not in UNDER_WAY or not post.error or post.error == PAUSED:
+            return False
+        return post.waits > ASK_AFTER or self._told.get(post.episode_id) == post.error
+
     async def drive(self, episode_id: int) -> Post:
         """Go on until the post is settled or must wait for longer than a minute."""
         async with self._locks[episode_id]:
@@ -160,10 +167,7 @@ class Posting:
         except Wait as wait:
             return await self._wait(post, str(wait), wait.seconds)
         except Locked as error:
-            if self._told.get(post.episode_id) != str(error):
-                self._told[post.episode_id] = str(error)
-                self._tell(post, PostEventKind.LOCKED, f"{error} The post waits.")
-            return await self._wait(post, str(error), LOCKED_S)
+            return await self._wait_for_people(post, str(error))
         except Passing as error:
             if post.waits == ASK_AFTER:
                 self._tell(post, PostEventKind.WAITING, f"{error} The post waits.")
@@ -172,6 +176,17 @@ class Posting:
             return await self._stop(post, error)
         except ProviderError as error:  # approvals could not be read
             return await self._wait(post, str(error), LATER_S)
+        except (InvalidTransition, StorageUnusable):
+            raise
+        except Exception as error:  # one post in trouble stops neither the others nor the bot
+            log.exception("episode=%s its post is in trouble", post.episode_id)
+            return await self._wait_for_people(post, _trouble(error))
+
+    async def _wait_for_people(self, post: Post, reason: str) -> tuple[Post, float]:
+        if self._told.get(post.episode_id) != reason:
+            self._told[post.episode_id] = reason
+            self._tell(post, PostEventKind.LOCKED, f"{reason} The post waits.")
+        return await self._wait(post, reason, LOCKED_S)
 
     async def _stop(self, post: Post, error: PublishError) -> tuple[Post, float]:
         """What to do about an error that waiting alone does not mend."""
@@ -439,6 +454,13 @@ class Posting:
     def _tell(self, post: Post, kind: PostEventKind, text: str) -> None:
         log.info("episode=%s post %s: %s", post.episode_id, kind, text)
         self._on_event(PostEvent(kind, text, post.episode_id, post.permalink or ""))
+
+
+def _trouble(error: Exception) -> str:
+    """Without the error's text, in which nobody knows what is; the log has all of it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{Path(error.filename).name} cannot be used ({error.strerror})."
+    return f"An unexpected error ({type(error).__name__}) is in the log."
 
 
 def _backoff_s(times: int) -> float:

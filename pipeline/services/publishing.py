@@ -40,6 +40,7 @@ STILL_DONE = timedelta(hours=1)
 """A slot missed by less than this is still done."""
 PAUSED, SCHEDULE, SETTLED_UNTIL = "paused_at", "schedule", "schedule_since"
 QUOTA_S = 3600.0
+MOST_POSTS = 100
 LINK = re.compile(r"https://(?:www\.)?instagram\.com/(?:reel|p)/[\w-]+/?")
 
 
@@ -146,7 +147,14 @@ class Publishing:
 
     async def queue(self) -> list[Episode]:
         """Approved reels in the order in which slots take them."""
-        return await self._slots.candidates()
+        candidates = await self._slots.candidates()
+        return [episode for episode in candidates if not await self._is_taken(episode)]
+
+    async def needing_people(self) -> list[Post]:
+        """Posts that do not go on by themselves, the newest first; `error` says why."""
+        states = (*UNDER_WAY, PostState.UNKNOWN, PostState.FAILED)
+        posts = await self._posts.newest(self._publisher.platform, *states, limit=MOST_POSTS)
+        return [post for post in posts if await self._needs_people(post)]
 
     async def posts(self, limit: int = 20) -> list[Post]:
         return await self._posts.newest(self._publisher.platform, limit=limit)
@@ -158,9 +166,15 @@ class Publishing:
 
     async def recover(self) -> list[Post]:
         """At start: go on with every post that an earlier process left; see posting.py."""
-        for post in await self._posts.newest(self._publisher.platform, *UNDER_WAY, limit=100):
+        platform = self._publisher.platform
+        for post in await self._posts.newest(platform, *UNDER_WAY, limit=MOST_POSTS):
             log.info("episode=%s its post was left %s", post.episode_id, post.state)
-        return await self.resume_due()
+        unknown = await self._posts.newest(platform, PostState.UNKNOWN, limit=MOST_POSTS)
+        driven = await self.resume_due()
+        for post in unknown:
+            if (await self._posts.get(post.episode_id, platform)).state is PostState.UNKNOWN:
+                self._tell(PostEventKind.UNKNOWN, post.error, post.episode_id)
+        return driven
 
     async def resume_due(self) -> list[Post]:
         """Go on with posts whose wait is over, those that nobody drives at the moment."""
@@ -232,7 +246,8 @@ class Publishing:
                 raise Limited(post.platform, text, QUOTA_S)
         episode = await self._episodes.get(post.episode_id)
         if post.slot is not None and self._is_spoiled(episode):
-            await self._spoil(episode)
+            if episode.state is EpisodeState.APPROVED:  # people may have decided otherwise
+                await self._spoil(episode)
             raise Permanent(post.platform, "it has spoiled meanwhile.")
         if not await self._reviews.verify(post.episode_id, self._reader):
             raise Permanent(post.platform, "the approval no longer holds.")
@@ -241,7 +256,7 @@ class Publishing:
 
     async def _choose(self, slot: Slot) -> Episode | None:
         for episode in await self._slots.candidates():
-            if await self._is_under_way(episode):
+            if await self._is_taken(episode):
                 continue
             parcel = await self._fit_to_go_out(episode)
             if parcel is None:
@@ -294,6 +309,20 @@ class Publishing:
     async def _is_under_way(self, episode: Episode) -> bool:
         post = await self._posts.find(episode.id, self._publisher.platform)
         return post is not None and post.state is not PostState.FAILED
+
+    async def _is_taken(self, episode: Episode) -> bool:
+        """Under way, unknown, or failed just as it is: it would fail again at every slot."""
+        post = await self._posts.find(episode.id, self._publisher.platform)
+        if post is None or post.state is not PostState.FAILED:
+            return post is not None
+        revision = await self._episodes.revision(episode.id, episode.revision)
+        return (post.revision, post.fingerprint) == (episode.revision, revision.fingerprint)
+
+    async def _needs_people(self, post: Post) -> bool:
+        if post.state is not PostState.FAILED:
+            return post.state is PostState.UNKNOWN or self._posting.needs_people(post)
+        episode = await self._episodes.get(post.episode_id)
+        return episode.state is EpisodeState.APPROVED and await self._is_taken(episode)
 
     async def _asked_about(self, episode_id: int, *states: PostState) -> Post:
         post = await self._posts.get(episode_id, self._publisher.platform)
