@@ -41,6 +41,7 @@ STILL_DONE = timedelta(hours=1)
 PAUSED, SCHEDULE, SETTLED_UNTIL = "paused_at", "schedule", "schedule_since"
 QUOTA_S = 3600.0
 MOST_POSTS = 100
+CHANGED_SETTINGS = "account, AI label or caption text changed"
 LINK = re.compile(r"https://(?:www\.)?instagram\.com/(?:reel|p)/[\w-]+/?")
 
 
@@ -175,6 +176,24 @@ class Publishing:
             if (await self._posts.get(post.episode_id, platform)).state is PostState.UNKNOWN:
                 self._tell(PostEventKind.UNKNOWN, post.error, post.episode_id)
         return driven
+
+    async def restamp(self) -> list[int]:
+        """At start: what would go out otherwise than people saw goes back to them; its episodes.
+
+        Account, AI label and the text around captions are settings: a change voids approvals.
+        """
+        changed = []
+        for episode in await self._reviews.under_review():
+            try:
+                parcel = await self._reels.read(episode.id, episode.revision)
+            except StorageError as error:
+                log.warning("episode=%s stays as it is: %s", episode.id, error)
+                continue
+            if parcel.fingerprint == parcel.approved or await self._is_under_way(episode):
+                continue
+            if await self._reviews.review_again(episode, parcel.fingerprint, CHANGED_SETTINGS):
+                changed.append(episode.id)
+        return changed
 
     async def resume_due(self) -> list[Post]:
         """Go on with posts whose wait is over, those that nobody drives at the moment."""

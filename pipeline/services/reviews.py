@@ -6,6 +6,7 @@ is in review. Only votes on what the current revision would send out count.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Set
 from contextlib import suppress
@@ -21,8 +22,12 @@ from storage.messages import Messages
 from storage.records import Episode, Message
 from storage.states import EpisodeState
 
+log = logging.getLogger(__name__)
+
 DECIDABLE = (EpisodeState.IN_REVIEW, EpisodeState.APPROVED, EpisodeState.REJECTED)
+OPEN = (EpisodeState.IN_REVIEW, EpisodeState.APPROVED)
 MOST_READS = 3
+MOST_EPISODES = 10_000
 
 
 class VotesChanged(ProviderError):
@@ -158,6 +163,28 @@ class Reviews:
 
     async def history(self, episode_id: int) -> list[Decision]:
         return await self._decisions.history(episode_id)
+
+    async def under_review(self) -> list[Episode]:
+        """In review or approved, the oldest first: people may still change their minds."""
+        found = await self._episodes.newest(*OPEN, limit=MOST_EPISODES)
+        return found[::-1]
+
+    async def review_again(self, episode: Episode, fingerprint: str, reason: str) -> bool:
+        """Other things would go out than people saw: their votes are void, a new draft is due.
+
+        False when the episode has changed meanwhile.
+        """
+        async with self._db.transaction():
+            current, mark = await self._current(episode.id)
+            if (current.revision, current.state) != (episode.revision, episode.state):
+                return False
+            await self._episodes.set_fingerprint(current.id, current.revision, fingerprint)
+            draft = await self._messages.open_draft(current.id, current.revision)
+            if draft is not None:
+                await self._messages.close(draft.message_id, now=self._clock())
+            await self._decide(current, fingerprint, "studio", reason)
+            log.info("episode=%s is reviewed again (%s): %s", current.id, mark[:12], reason)
+        return True
 
     async def verify(self, episode_id: int, reader: VoteReader) -> bool:
         """Ask Discord again: reactions, and whether those who used a command still may.
