@@ -27,7 +27,7 @@ app.add_typer(trends, name="trends")
 Topic = Annotated[str | None, typer.Option(help="What the reel is about.")]
 Output = Annotated[Path | None, typer.Option(help="Write the result to this file as well.")]
 ScriptFile = Annotated[Path, typer.Argument(help="A script as JSON, made by hand or by `script`.")]
-EpisodeId = Annotated[int, typer.Argument(help="The number of the episode.")]
+EpisodeId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="The number of the episode.")]
 
 SLASH = {
     "trends": "/trends fetch",
@@ -51,7 +51,7 @@ def run() -> None:
     from storage.errors import StorageError, StorageUnusable
 
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="emf")
     except UsageError as error:
         _fail(_usage(error), 2)
     except (UserError, StorageError) as error:
@@ -63,7 +63,7 @@ def run() -> None:
     except ProviderError as error:
         _fail(sentence(error), 1)
     except KeyboardInterrupt:
-        _fail("Stopped; what was finished is kept.", 130)
+        _fail("Stopped; what was finished is kept, the same command goes on with it.", 130)
     sys.exit(code or 0)
 
 

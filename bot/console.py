@@ -13,6 +13,7 @@ from pipeline.settlement import EventKind, JobEvent
 
 if TYPE_CHECKING:
     from bot.app import Studio
+    from storage.records import Job
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 ENDED = (EventKind.SUCCEEDED, EventKind.FAILED, EventKind.CANCELLED)
@@ -29,6 +30,10 @@ def bars() -> Progress:
     )
 
 
+def _name(job: Job) -> str:
+    return job.stage if job.episode_id is None else f"{job.episode_id} {job.stage}"
+
+
 @contextmanager
 def progress_of(studio: Studio) -> Iterator[None]:
     """Show a bar for every job the engine runs."""
@@ -41,7 +46,7 @@ def progress_of(studio: Studio) -> Iterator[None]:
             if event.kind is EventKind.QUEUED:
                 return
             if job.id not in tasks:
-                tasks[job.id] = progress.add_task(job.stage, total=1.0, note="")
+                tasks[job.id] = progress.add_task(_name(job), total=1.0, note="")
             done = 1.0 if event.kind is EventKind.SUCCEEDED else job.fraction
             note = event.kind.value if event.kind in ENDED else job.note[:40]
             progress.update(tasks[job.id], completed=done, note=note)

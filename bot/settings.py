@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AnyHttpUrl,
     Field,
@@ -29,6 +30,12 @@ from pipeline.config import (
 from pipeline.errors import UserError
 
 Snowflake = Annotated[int, Field(gt=0, lt=2**63)]
+EXAMPLES = {
+    "INSIGHTS_AFTER": "1h,24h,7d",
+    "INSTAGRAM_USER_ID": "17841400000000000",
+    "TRENDS_REGION": "US",
+}
+"""What a value that must fit a pattern looks like."""
 DISCORD_API = "https://discord.com/api/v10"
 
 
@@ -101,7 +108,7 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("is not a time zone; write one like Europe/Paris") from error
+            raise ValueError(f"{name} is not a time zone; write one like Europe/Paris") from error
         return name
 
     @field_validator("publish_cron", "make_cron")
@@ -117,7 +124,26 @@ class Settings(BaseSettings):
                 raise ValueError(str(error).removeprefix(f"{name}: ")) from error
         return text
 
-    @field_validator("discord_api_url", "instagram_graph_url", "instagram_upload_url")
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("data_dir")
+    @classmethod
+    def _from_home(cls, path: Path) -> Path:
+        try:
+            return path.expanduser()
+        except RuntimeError as error:
+            raise ValueError("names the home of somebody who has none") from error
+
+    @field_validator(
+        "discord_api_url",
+        "instagram_graph_url",
+        "instagram_upload_url",
+        "trends_rss_url",
+        "trends_wikipedia_url",
+    )
     @classmethod
     def _https_or_loopback(cls, url: str) -> str:
         loopback = url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:"))
@@ -189,11 +215,28 @@ def unused_keys(settings: Settings) -> list[str]:
 def load_settings(env_file: Path | None = Path(".env"), **values: object) -> Settings:
     """Read everything; a UserError names the variable that is wrong, and never its secret."""
     try:
+        _refuse_unreadable(env_file)
         return Settings(_env_file=env_file, **values)  # type: ignore[arg-type]
     except ValidationError as error:
         raise UserError(_sentence(error)) from None
-    except (SettingsError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise UserError(f"{env_file} is not UTF-8 text; save it as that.") from None
+    except (SettingsError, OSError) as error:
         raise UserError(f"{env_file} cannot be read as settings: {error}.") from None
+
+
+def _refuse_unreadable(env_file: Path | None) -> None:
+    """A line that is passed over would leave its setting at the default without a word."""
+    if env_file is None or not (env_file.exists() or env_file.is_symlink()):
+        return
+    if not env_file.is_file():
+        raise UserError(f"{env_file} is not a file; make it one with lines like NAME=value.")
+    with env_file.open(encoding="utf-8-sig") as file:
+        for binding in parse_stream(file):
+            if binding.error or (binding.key is not None and binding.value is None):
+                raise UserError(
+                    f"{env_file}, line {binding.original.line} is not NAME=value; correct it."
+                )
 
 
 def _sentence(error: ValidationError) -> str:
@@ -202,9 +245,15 @@ def _sentence(error: ValidationError) -> str:
     if not first["loc"]:
         return f"{message}."
     name = str(first["loc"][0]).upper()
+    message = message.removeprefix(f"{name}: ")
+    if first["type"] == "string_pattern_mismatch":
+        message = f"is not in the form of {EXAMPLES[name]}"
     if first["type"] == "extra_forbidden":
         return f"{name} in .env is not a setting; see .env.example for the names."
-    return f"{name}: {message[0].lower()}{message[1:]}; correct it in .env or the environment."
+    first_word = message.split()[0]
+    if first_word.isalpha() and first_word.istitle():  # a name keeps its capitals
+        message = message[0].lower() + message[1:]
+    return f"{name}: {message}; correct it in .env or the environment."
 
 
 def forget_environment() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,12 +19,14 @@ from pipeline.errors import ProviderError, UserError
 from pipeline.script_files import read_script
 from pipeline.services.episodes import speakable_topic
 from pipeline.shows import load_show
+from pipeline.workflow import LAST_STAGE
 from storage.database import Database
 from storage.episodes import Episodes
 from storage.errors import RecordNotFound
+from storage.files import write_atomically
 from storage.folder import DataFolder
-from storage.records import Trend
-from storage.states import JobState, PostState
+from storage.records import Episode, Trend
+from storage.states import EpisodeState, JobState, PostState
 from storage.trends import Trends
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ async def write_script(
         view = await _finished(studio, episode.id, "script")
         assert view.script is not None
         path = _artefact(studio, view, "script.json")
-        if output is not None:
-            shutil.copyfile(path, output)
+        _copy_out(path, output)
         for line in view.script.lines:
             console.print(f"{line.character} ({line.emotion}): {line.text}", markup=False)
     _say(str(output or path))
@@ -126,15 +126,19 @@ async def make_video(settings: Settings, episode_id: int, *, output: Path | None
         await studio.episodes.render(episode_id, until="video")
         view = await _finished(studio, episode_id, "video")
         path = _artefact(studio, view, "reel.mp4")
-        if output is not None:
-            shutil.copyfile(path, output)
+        _copy_out(path, output)
     _say(str(output or path))
 
 
 async def make_reel(settings: Settings, topic: str | None) -> None:
     _check_topic(topic)
     async with working_studio(settings, "emf make") as studio:
-        episode = await studio.episodes.make(topic, WHO)
+        episode = await _to_go_on_with(studio, topic)
+        if episode is None:
+            episode = await studio.episodes.make(topic, WHO)
+        else:
+            console.print(f"Going on with episode {episode.id}.")
+            await studio.episodes.render(episode.id)
         view = await _finished(studio, episode.id, "preview")
         path = _artefact(studio, view, "reel.mp4")
     _say(str(path))
@@ -174,6 +178,17 @@ async def reading_votes(studio: Studio) -> AsyncIterator[None]:
         reader = DiscordVotes(client, guild_id=studio.guild_id, role_id=studio.approver_role_id)
         studio.votes.read_through(reader)
         yield
+
+
+async def _to_go_on_with(studio: Studio, topic: str | None) -> Episode | None:
+    """The newest episode of this topic (or any) that an interrupted `emf make` left unfinished."""
+    wanted = None if topic is None else speakable_topic(topic)
+    for episode in await studio.episodes.newest(EpisodeState.DRAFT, limit=200):
+        if episode.requested_by == WHO and wanted in (None, episode.topic):
+            jobs = await studio.episodes.open_jobs(episode.id)
+            if any(job.until_stage == LAST_STAGE for job in jobs):
+                return episode
+    return None
 
 
 @asynccontextmanager
@@ -219,8 +234,17 @@ async def _check_episode(settings: Settings, episode_id: int) -> None:
 
 
 def _check_output(output: Path | None) -> None:
-    if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
+    """Before minutes of work: a plain file, new or old, in a folder that is there."""
+    if output is None:
+        return
+    other = output.is_symlink() or (output.exists() and not output.is_file())
+    if other or not output.absolute().parent.is_dir():
         raise UserError(f"--output {output} cannot be written; name a file in an existing folder.")
+
+
+def _copy_out(made: Path, output: Path | None) -> None:
+    if output is not None:
+        write_atomically(output, made.read_bytes())
 
 
 def _show_trends(found: list[Trend]) -> None:

@@ -80,6 +80,8 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         ) from error
     except _BadJson as error:
         raise UserError(f"{where}: {error}") from error
+    except ValueError as error:  # Python refuses numbers of thousands of digits
+        raise UserError(f"{where} has a number that nobody can read; remove it.") from error
     if deep:
         raise UserError(f"{where} is nested too deeply; a script is an object with `lines`.")
     if not isinstance(data, dict):

@@ -169,9 +169,9 @@ class EpisodeService:
         """The newest episodes first, for lists and autocomplete."""
         return await self._episodes.newest(*states, limit=limit)
 
-    async def open_jobs(self) -> list[Job]:
-        """Queued and running jobs, oldest first."""
-        return await self._jobs.open()
+    async def open_jobs(self, episode_id: int | None = None) -> list[Job]:
+        """Queued and running jobs of an episode, or all of them; oldest first."""
+        return await self._jobs.open(episode_id)
 
     async def jobs_of(self, episode_id: int) -> list[Job]:
         """All jobs there ever were for an episode, the oldest first."""
@@ -227,7 +227,7 @@ class EpisodeService:
 
 def speakable_topic(topic: str) -> str:
     """A topic as a person gives it, cleaned; UserError with the reason when it is refused."""
-    topic = " ".join(topic.split())
+    topic = " ".join(topic.encode(errors="replace").decode().split())
     if not topic:
         raise UserError("The topic is empty; write what the reel is about.")
     if len(topic) > 120:

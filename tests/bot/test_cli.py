@@ -210,4 +210,4 @@ def test_python_m_bot_is_the_same_command():
     module = [sys.executable, "-m", "bot", "dance"]
     done = subprocess.run(module, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "No such command 'dance'; see `python -m bot --help`.\n"
+    assert done.stderr == "No such command 'dance'; see `emf --help`.\n"

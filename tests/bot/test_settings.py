@@ -30,7 +30,7 @@ def test_an_empty_value_means_unset(env_file):
         ("APPROVALS_NEEDED=many", "APPROVALS_NEEDED:"),
         ("PUBLISH_CRON=every day", "PUBLISH_CRON:"),
         ("PUBLISH_CRON=61 * * * *", "PUBLISH_CRON:"),
-        ("TIMEZONE=Paris/France", "TIMEZONE: is not a time zone"),
+        ("TIMEZONE=Paris/France", "TIMEZONE: Paris/France is not a time zone"),
         ("TRENDS_REGION=usa", "TRENDS_REGION:"),
         ("DISCORD_API_URL=http://evil.example/api", "DISCORD_API_URL:"),
         ("INSTAGRAM_GRAPH_URL=http://graph.facebook.com", "INSTAGRAM_GRAPH_URL:"),
@@ -96,3 +96,34 @@ def test_the_example_file_is_a_valid_one_and_names_every_setting():
     load_settings(example)
     names = {line.partition("=")[0] for line in example.read_text().splitlines() if "=" in line}
     assert {name.upper() for name in Settings.model_fields} <= names
+
+
+@pytest.mark.parametrize("text", ["garbage line", 'DATA_DIR="unclosed', "LOG_LEVEL"])
+def test_a_line_that_is_no_setting_is_not_passed_over(env_file, text):
+    with pytest.raises(UserError, match="line 2 is not NAME=value"):
+        load_settings(env_file(f"SHOW=x\n{text}\n"))
+
+
+@pytest.mark.parametrize("what", ["folder", "link"])
+def test_an_env_file_that_is_no_file_is_refused(tmp_path, what):
+    path = tmp_path / ".env"
+    path.mkdir() if what == "folder" else path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is not a file"):
+        load_settings(path)
+
+
+def test_an_env_file_in_another_encoding_is_one_sentence(tmp_path):
+    (tmp_path / ".env").write_bytes("SHOW=caf\xe9".encode("latin-1"))
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        load_settings(tmp_path / ".env")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfSHOW=mine\r\nLOG_LEVEL=debug\r\n")
+    settings = load_settings(tmp_path / ".env")
+    assert (settings.show, settings.log_level) == ("mine", "DEBUG")
+
+
+def test_a_home_in_data_dir_is_that_home(env_file, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/margot")
+    assert load_settings(env_file("DATA_DIR=~/reels")).data_dir == Path("/home/margot/reels")
