@@ -61,7 +61,8 @@ async def settled(studio, job):
 
 
 async def ended(studio, episode):
-    await studio.engine.start()
+    if not studio.engine.is_alive():  # a second start would take running jobs for old ones
+        await studio.engine.start()
     async with asyncio.timeout(20):
         await studio.engine.finished(episode.id)
     return await studio.jobs.of_episode(episode.id)
@@ -122,6 +123,16 @@ async def test_the_metrics_of_the_run_are_recorded(studio):
     row = await studio.database.fetch_one("SELECT * FROM generation_metrics")
     assert (row["result"], row["cost_usd"], row["seconds_video"]) == ("succeeded", 0.5, None)
     assert row["seconds_total"] == pytest.approx(row["seconds_script"] + row["seconds_audio"])
+
+
+async def test_the_newest_metrics_of_a_finished_chain_have_all_its_seconds(studio):
+    await ended(studio, await studio.make())
+    row = await studio.database.fetch_one(
+        "SELECT * FROM generation_metrics ORDER BY timestamp DESC LIMIT 1;"
+    )
+    stages = ("seconds_script", "seconds_audio", "seconds_images", "seconds_video")
+    assert row["result"] == "succeeded"
+    assert row["seconds_total"] == pytest.approx(sum(row[name] for name in stages))
 
 
 async def test_a_user_error_is_not_tried_again(studio, plan):
