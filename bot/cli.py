@@ -44,6 +44,10 @@ UsageError: type[Exception] = typer.BadParameter.__base__ or Exception
 """Of all wrong ways to call a command; typer exports only this child of it."""
 
 
+INTERRUPTED = 130
+"""What typer makes of Ctrl+C."""
+
+
 def run() -> None:
     """The entry point: errors become one sentence and exit code 2, bugs a traceback and 1."""
     from bot.errors import sentence
@@ -62,8 +66,8 @@ def run() -> None:
         _fail(text, 2)
     except ProviderError as error:
         _fail(sentence(error), 1)
-    except KeyboardInterrupt:
-        _fail("Stopped; what was finished is kept, the same command goes on with it.", 130)
+    if code == INTERRUPTED:
+        _fail("Stopped; what was finished is kept, and the same command goes on with it.", code)
     sys.exit(code or 0)
 
 

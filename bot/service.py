@@ -45,6 +45,7 @@ async def serve(settings: Settings) -> None:
             log.info("%s", line)
         studio.job_events.add(bot.on_job_event)
         studio.post_events.add(bot.on_post_event)
+        await studio.publishing.restamp()
         scheduler = StudioScheduler(schedule, studio.publishing)
         stack.push_async_callback(scheduler.stop)
         await stack.enter_async_context(answering(studio.folder.path, lambda: _well(bot, studio)))

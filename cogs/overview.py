@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from discord.ext import commands
 
 from cogs._checks import anyone_here
-from cogs._embeds import LEGEND, jobs_text, moment
+from cogs._embeds import LEGEND, jobs_text, moment, plain
 from storage.states import EpisodeState
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ class Overview(commands.Cog):
         ]
         slots = self.bot.next_slots(1)
         paused = await studio.publishing.is_paused()
+        waiting = await studio.publishing.needing_people()
         lines = [
             *self.bot.said_at_start,
             f"Episodes: {', '.join(counts)}.",
             "**Posting is paused.**" if paused else f"Next slot: {moment(slots[0].at)}.",
+            *(f"⚠️ Episode {post.episode_id}: {plain(post.error, 300)}" for post in waiting[:3]),
             jobs_text(await studio.episodes.open_jobs()),
         ]
         await ctx.send("\n".join(lines)[:1900], ephemeral=True)

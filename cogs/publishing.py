@@ -250,6 +250,8 @@ class Publishing(commands.Cog):
         ]
         if not queue:
             lines = [f"Nothing is approved; the next slot is {moment(slots[0].at)}."]
+        for post in await self.bot.studio.publishing.needing_people():
+            lines.append(f"⚠️ episode {post.episode_id}: {plain(post.error, 300)}")
         if await self.bot.studio.publishing.is_paused():
             lines.insert(0, "**Posting is paused**; `/publish resume` ends that.")
         return "\n".join(lines)[:1900]
