@@ -76,6 +76,8 @@ def note_calls(journal, owner, names, describe):
 def noted(journal, method, describe):
     async def call(self, *args, **kwargs):
         label = describe(method, args)
+        if label.startswith("http GET"):
+            return await method(self, *args, **kwargs)
         journal.note(f"before {label}")
         result = await method(self, *args, **kwargs)
         journal.note(f"after {label}")
