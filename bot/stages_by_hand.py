@@ -197,7 +197,7 @@ async def existing_database(settings: Settings) -> AsyncIterator[Database]:
     folder = DataFolder(settings.data_dir)
     if not folder.database.exists():
         raise UserError(f"There is no database in {settings.data_dir}; `emf db init` makes one.")
-    async with await Database.open(folder.database) as database:
+    async with await Database.open(folder.database, migrate=False) as database:
         yield database
 
 

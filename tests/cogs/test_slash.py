@@ -2,8 +2,10 @@
 
 import pytest
 
+from bot.app import utc_now
 from bot.sandbox.discord import NotPossible
-from storage.states import EpisodeState
+from storage.posts import Posts
+from storage.states import EpisodeState, PostState
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +230,26 @@ async def test_publish_now_without_an_approval_posts_nothing(studio, make, margo
     await reply_to(margot, "publish now", {"episode": 1})
     await says("Episode 1 is in review, not approved.")
     assert await studio.publishing.posts() == []
+
+
+@pytest.mark.parametrize("command", ["status", "publish queue"])
+async def test_a_post_that_needs_people_is_shown(studio, make, margot, reply_to, command):
+    view = await make()
+    await reply_to(margot, "publish approve", {"episode": 1})
+    await Posts(studio.db).claim(
+        1,
+        "folder",
+        revision=1,
+        fingerprint=view.revision.fingerprint,
+        sha256="0" * 64,
+        caption="Coffee",
+        slot=None,
+        now=utc_now(),
+    )
+    post = await Posts(studio.db).get(1, "folder")
+    await Posts(studio.db).move(post, PostState.FAILED, error="The file is *damaged*.")
+    reply = await reply_to(margot, command)
+    assert r"pisode 1: The file is \*damaged\*." in reply.content
 
 
 async def test_a_pause_is_shown_and_ends(studio, margot, reply_to):
