@@ -60,7 +60,15 @@ async def test_a_discord_that_is_down_at_the_start_is_waited_for(night, path):
     await goes_out(night)
 
 
-@pytest.mark.parametrize("drop", ["reconnect", "resumable", "invalid", "closed"])
+@pytest.mark.parametrize(
+    "drop",
+    [
+        "reconnect",
+        "invalid",
+        pytest.param("resumable", marks=pytest.mark.slow),
+        pytest.param("closed", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_dropped_gateway_loses_no_approval(night, drop):
     await night.launch()
     draft = await night.draft(1)
