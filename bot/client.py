@@ -56,6 +56,7 @@ class StudioBot(commands.Bot):
         """Set once Discord has been reached and drafts were brought up to date."""
         studio.votes.read_through(self.votes)
         self._schedule = schedule
+        self._events: set[asyncio.Task[None]] = set()
 
     async def setup_hook(self) -> None:
         """Load the cogs and sync the commands to the one guild, before the gateway connects."""
@@ -98,6 +99,23 @@ class StudioBot(commands.Bot):
     def on_post_event(self, event: object) -> None:
         """The same for what became of posts."""
         self.dispatch("studio_post", event)
+
+    def _schedule_event(self, *args: Any, **kwargs: Any) -> asyncio.Task[None]:
+        task = super()._schedule_event(*args, **kwargs)
+        self._events.add(task)
+        task.add_done_callback(self._events.discard)
+        return task
+
+    async def close(self) -> None:
+        """Also end the listeners that are under way: the database closes after the bot.
+
+        discord.py leaves them running.
+        """
+        await super().close()
+        events = self._events - {asyncio.current_task()}
+        for task in events:
+            task.cancel()
+        await asyncio.gather(*events, return_exceptions=True)
 
     async def on_command_error(
         self, context: commands.Context[Any], error: commands.CommandError, /

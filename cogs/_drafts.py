@@ -119,16 +119,18 @@ class DraftDesk:
             studio.folder.revision(view.episode.id, view.episode.revision),
         )
         text = studio.show.post_text(episode.id, view.script.caption, view.script.hashtags)
+        headline = self._headline(await studio.reviews.standing(episode.id))
+        shown = await studio.drafts.shown(episode)  # read before the files are open
         try:
             return await channel.send(
-                content=self._headline(await studio.reviews.standing(episode.id)),
+                content=headline,
                 embeds=draft_embeds(view, text),
                 files=[
                     discord.File(folder / view.preview.path, filename=f"episode-{episode.id}.mp4"),
                     discord.File(folder / "storyboard.png"),
                 ],
                 # A repeat within minutes returns the first message instead of a second one.
-                nonce=f"{episode.id}/{episode.revision}/{await studio.drafts.shown(episode)}",
+                nonce=f"{episode.id}/{episode.revision}/{shown}",
             )
         except discord.HTTPException as error:
             if error.status != 413 and error.code != TOO_LARGE:

@@ -40,6 +40,10 @@ class WorkerDied(Exception):
     """The process ended before it answered: killed, out of memory, crashed or stopped by us."""
 
 
+class NotStarted(WorkerDied):
+    """The process was gone before it took the call, so another one may have it."""
+
+
 class WorkerTimeout(Exception):
     """The call took longer than it may; its process and its children were ended."""
 
@@ -135,22 +139,33 @@ class ProcessExecutor:
     def _run(self, future: Future[Any], call: bytes, timeout_s: float, fresh: bool) -> None:
         with self._free:
             try:
-                worker = self._take(future)
+                value, trace = self._answer(future, call, timeout_s, keep=not fresh)
             except Exception as error:
                 future.set_exception(error)
                 return
-            try:
-                answer = worker.call(call, timeout_s)
-            except Exception as error:
-                self._drop(future, worker)
-                future.set_exception(error)
-                return
-            self._give_back(future, worker, keep=not fresh)
-        value, trace = answer
         if trace is None:
             future.set_result(value)
         else:
             future.set_exception(CallFailed(trace))
+
+    def _answer(
+        self, future: Future[Any], call: bytes, timeout_s: float, *, keep: bool
+    ) -> tuple[Any, str | None]:
+        while True:
+            worker = self._take(future)
+            try:
+                answer = worker.call(call, timeout_s)
+            except NotStarted:
+                self._give_back(future, worker, keep=False)
+                # An idle worker may have been dying while it was chosen; a new one was not.
+                if not worker.was_idle:
+                    raise
+            except BaseException:
+                self._give_back(future, worker, keep=False)
+                raise
+            else:
+                self._give_back(future, worker, keep=keep)
+                return answer
 
     def _take(self, future: Future[Any]) -> _Worker:
         with self._lock:
@@ -172,13 +187,11 @@ class ProcessExecutor:
             keep = keep and not self._closed and future not in self._cancelled
             self._cancelled.discard(future)
             if keep:
+                worker.was_idle = True
                 self._idle.append(worker)
                 return
         worker.kill()
         worker.reap()
-
-    def _drop(self, future: Future[Any], worker: _Worker) -> None:
-        self._give_back(future, worker, keep=False)
 
 
 class _Worker:
@@ -186,6 +199,7 @@ class _Worker:
 
     def __init__(self, run_folder: Path, environment: Mapping[str, str]) -> None:
         run_folder.mkdir(parents=True, exist_ok=True)
+        self.was_idle = False
         self._lock_file = run_folder / f"worker-{uuid.uuid4().hex}.lock"
         self._connection, theirs = Pipe()
         lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o644)
@@ -208,12 +222,19 @@ class _Worker:
     def call(self, call: bytes, timeout_s: float) -> tuple[Any, str | None]:
         try:
             self._connection.send_bytes(call)
-            if not self._connection.poll(timeout_s):
-                raise WorkerTimeout(f"no answer within {timeout_s:g} s")
-            answer: tuple[Any, str | None] = self._connection.recv()
+            self._receive(timeout_s)  # it has taken the call
+        except (EOFError, OSError) as error:
+            raise NotStarted("the worker process ended before it began") from error
+        try:
+            answer: tuple[Any, str | None] = self._receive(timeout_s)
         except (EOFError, OSError) as error:
             raise WorkerDied("the worker process ended before it answered") from error
         return answer
+
+    def _receive(self, timeout_s: float) -> Any:
+        if not self._connection.poll(timeout_s):
+            raise WorkerTimeout(f"no answer within {timeout_s:g} s")
+        return self._connection.recv()
 
     def is_alive(self) -> bool:
         # An idle worker sends nothing, so something to read is the end of the stream.

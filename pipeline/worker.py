@@ -137,7 +137,8 @@ def _peak_mb(children_before: int) -> float:
 def serve(connection_fd: int, lock_fd: int) -> NoReturn:
     """Answer calls, one at a time, until the other end goes away; then end the whole group.
 
-    A call is a pickled (function, arguments); an answer is (value, None) or (None, traceback).
+    A call is a pickled (function, arguments). It is answered twice: None when it is taken, then
+    (value, None) or (None, traceback).
     """
     for descriptor in (connection_fd, lock_fd):
         os.set_inheritable(descriptor, False)  # or ffmpeg would keep them open after our death
@@ -147,7 +148,9 @@ def serve(connection_fd: int, lock_fd: int) -> NoReturn:
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, calls), daemon=True).start()
     while True:
-        connection.send(_answer(calls.get()))
+        call = calls.get()
+        connection.send(None)
+        connection.send(_answer(call))
 
 
 def _receive(connection: Connection, calls: queue.SimpleQueue[bytes]) -> None:

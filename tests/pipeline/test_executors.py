@@ -112,6 +112,20 @@ def test_an_idle_worker_that_was_killed_is_replaced(one):
     assert one.submit(os.getpid, timeout_s=LONG).result(LONG) != pid
 
 
+def test_an_idle_worker_that_dies_while_it_is_chosen_is_replaced(one, monkeypatch):
+    pid = one.submit(os.getpid, timeout_s=LONG).result(LONG)
+    # As if it had been looked at just before its death.
+    monkeypatch.setattr("pipeline.executors._Worker.is_alive", lambda worker: True)
+    os.kill(pid, signal.SIGKILL)
+    assert one.submit(os.getpid, timeout_s=LONG).result(LONG) != pid
+
+
+def test_a_worker_that_cannot_begin_is_not_replaced_for_ever(one, monkeypatch):
+    monkeypatch.setattr("pipeline.executors.START", "raise SystemExit")
+    with pytest.raises(WorkerDied):
+        one.submit(os.getpid, timeout_s=LONG).result(LONG)
+
+
 def test_a_call_that_takes_too_long_is_ended_with_its_process(one, tmp_path):
     future = one.submit(time.sleep, 60, timeout_s=1.0)
     wait_until(lambda: pids_in(tmp_path / "run"))
