@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     trends: Literal["auto", "offline"] = "auto"
     trends_rss_url: str = "https://trends.google.com/trending/rss"
     trends_wikipedia_url: str = "https://wikimedia.org/api/rest_v1"
+    trends_hackernews_url: str = "https://hacker-news.firebaseio.com/v0"
+    trends_feeds: str = ""
     trends_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "US"
     writer: Literal["auto", "openai", "anthropic", "offline"] = "auto"
     voice: Literal["auto", "elevenlabs", "offline"] = "auto"
@@ -143,6 +145,7 @@ class Settings(BaseSettings):
         "instagram_upload_url",
         "trends_rss_url",
         "trends_wikipedia_url",
+        "trends_hackernews_url",
     )
     @classmethod
     def _https_or_loopback(cls, url: str) -> str:

@@ -6,7 +6,7 @@ in JSON), and so holds no key that its stage does not use.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 
 class Config(BaseModel):
@@ -14,23 +14,41 @@ class Config(BaseModel):
 
 
 class TrendsConfig(Config):
-    """`offline` uses the bundled evergreen list only; `auto` asks the feed as well."""
+    """`offline` uses the bundled evergreen list only; `auto` asks the sources as well.
+
+    A source without an address is not asked. `feeds` are RSS or Atom feeds of the user.
+    """
 
     mode: Literal["auto", "offline"] = "auto"
     rss_url: str = "https://trends.google.com/trending/rss"
+    wikipedia_url: str = ""
+    hackernews_url: str = ""
+    feeds: tuple[str, ...] = ()
     region: str = "US"
     limit: int = 10
 
 
 class WriterConfig(Config):
-    provider: Literal["offline"] = "offline"
+    """`base_url` and `model` are empty for the provider's own."""
+
+    provider: Literal["offline", "openai", "anthropic"] = "offline"
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    model: str = ""
     lines_min: int = 5
     lines_max: int = 12
     max_hashtags: int = 5
 
 
 class VoicesConfig(Config):
-    provider: Literal["offline"] = "offline"
+    """`voices` maps a character's name to the provider's voice id."""
+
+    provider: Literal["offline", "elevenlabs"] = "offline"
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    model: str = ""
+    voices: dict[str, str] = {}
+    concurrency: int = 4
 
 
 class ImagesConfig(Config):
@@ -45,6 +63,7 @@ class StudioConfig(Config):
     """One config per stage; `for_stage` is what a worker of that stage receives."""
 
     trends: TrendsConfig = TrendsConfig()
+    pitches: WriterConfig = WriterConfig()
     script: WriterConfig = WriterConfig()
     voices: VoicesConfig = VoicesConfig()
     images: ImagesConfig = ImagesConfig()

@@ -2,21 +2,27 @@
 
 Files in the attempt's folder are the only side channel between a worker and the bot:
 artefacts, `progress.jsonl` (one JSON object per line, the bot tails it) and `cancel`
-(an empty file; the stage looks for it between lines).
+(an empty file; the stage looks for it between lines). What was paid for lies outside it, in
+`paid_folder`, which the next attempt finds again.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.errors import StageCancelled
+from pipeline.ledger import Ledger
 from pipeline.shows import Show
 
 PROGRESS_FILE = "progress.jsonl"
 CANCEL_FILE = "cancel"
+
+
+def paid_folder(data_dir: Path, job: int) -> Path:
+    return data_dir / "paid" / str(job)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,13 @@ class StageContext:
     data_dir: Path
     show: Show
     config: Config
+    job: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def paid_folder(self) -> Path:
+        """Answers that were paid for, kept until the job is settled for good."""
+        return paid_folder(self.data_dir, self.job)
 
     def report(self, fraction: float, note: str) -> None:
         """Append progress (0 to 1, and a few words) for the people who wait."""

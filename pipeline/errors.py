@@ -2,6 +2,7 @@
 
 UserError          the input is at fault: its text is shown as it stands
 ProviderError      an outside service is at fault: `retryable` says whether waiting helps
+BudgetSpent        the next paid call does not fit into what may be spent: the job waits
 StageCancelled     a person stopped the job
 """
 
@@ -28,6 +29,10 @@ class ProviderError(Exception):
 
     def __str__(self) -> str:
         return f"{self.provider}: {self.message}"
+
+
+class BudgetSpent(Exception):
+    """A paid call was not sent, because it might cost more than is left of the budget."""
 
 
 class StageCancelled(Exception):

@@ -1,8 +1,8 @@
 """The typed parts of an episode and what stages read; all of it is stored as JSON.
 
 Sections are made by the stage of the same name (brief, script, voices, images, video, preview).
-Facts (Memory, Library, PreviewLimit) are what a stage must know from the database; they
-come as arguments, because a worker never opens the database.
+Facts (Sources, Topics, Memory, Library, PreviewLimit) are what a stage must know from the
+database; they come as arguments, because a worker never opens it.
 Times are seconds from the start of the reel unless said otherwise; paths are relative.
 """
 
@@ -51,21 +51,56 @@ class TrendItem(Section):
     headlines: tuple[str, ...] = ()
 
 
+class SourceState(Section):
+    """What is remembered of a trend source; `failures` counts those in a row."""
+
+    name: str
+    failures: int = 0
+    not_before: AwareDatetime | None = None
+    """Until then it is not asked."""
+    error: str = ""
+    answered_at: AwareDatetime | None = None
+
+
+class Sources(Section):
+    """Fact for the trends stage: how the sources did when they were last asked."""
+
+    states: tuple[SourceState, ...] = ()
+
+
 class Trends(Section):
     """What a fetch found; `failures` are sentences, one per source that did not answer."""
 
     items: tuple[TrendItem, ...]
     failures: tuple[str, ...] = ()
+    sources: tuple[SourceState, ...] = ()
+    """As they are now, of every source that was asked."""
+
+
+class Premise(Section):
+    """How a pitch wants the reel to begin and to end."""
+
+    hook: Text
+    last_line: Text
 
 
 class Brief(Section):
-    """What the writer is asked for."""
+    """What the writer is asked for; with a premise when it was chosen from a pitch."""
 
     episode: int
     topic: Annotated[str, Field(min_length=1, max_length=120)]
     headlines: tuple[str, ...] = ()
     source: str = "hand"
+    premise: Premise | None = None
     created_at: AwareDatetime
+
+
+class Rejection(Section):
+    """Why a reel was rejected; `words` are the person's own, if any."""
+
+    reason: str
+    words: str = ""
+    topic: str = ""
 
 
 class Memory(Section):
@@ -75,6 +110,45 @@ class Memory(Section):
     """Skeleton ids of the last reels."""
     texts: tuple[str, ...] = ()
     """Full dialogue of the last reels, one string each."""
+    topics: tuple[str, ...] = ()
+    """Of the last reels; not to be used again."""
+    gags: dict[str, int] = Field(default_factory=dict)
+    """Running gag -> how many reels ago it was last used (0 is the last reel)."""
+    rejections: tuple[Rejection, ...] = ()
+    """Recent ones; older ones have aged out."""
+
+
+class Topic(Section):
+    """A trend that a pitch may be about."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    source: str
+    headlines: tuple[str, ...] = ()
+
+
+class Topics(Section):
+    """Fact for the pitches stage: what may be pitched, the best first, and how many pitches."""
+
+    topics: tuple[Topic, ...]
+    count: Annotated[int, Field(ge=1, le=5)] = 5
+
+
+class Pitch(Section):
+    """A premise as text, before anything is voiced."""
+
+    topic: Annotated[str, Field(min_length=1, max_length=120)]
+    source: str
+    hook: Text
+    last_line: Text
+    why: Annotated[str, Field(max_length=280)] = ""
+    """Why this trend, in a sentence."""
+
+
+class Pitches(Section):
+    """At most one per topic."""
+
+    pitches: tuple[Pitch, ...]
+    provider: str = "offline"
 
 
 class Line(Section):
@@ -96,6 +170,8 @@ class ScriptMetadata(Section):
     created_at: datetime | None = None
     cost_usd: float = 0.0
     skeleton: str = ""
+    gags: tuple[str, ...] = ()
+    """Running gags of the show that it uses."""
     family: str = ""
     """Topic family, e.g. `sport` or `weather`; the video stage picks the background by it."""
 
@@ -176,6 +252,8 @@ class SpokenLine(Section):
     chars_billed: int = 0
     reused: bool = False
     """True when the audio was made earlier and nothing was synthesised."""
+    plan: str = ""
+    """The account's plan when the audio was made; audio of a free plan is never published."""
 
 
 class Voices(Section):

@@ -13,16 +13,20 @@ from pipeline.sections import (
     Images,
     Library,
     Memory,
+    Pitches,
     Preview,
     PreviewLimit,
     Script,
     Section,
+    Sources,
+    Topics,
     Trends,
     Video,
     Voices,
 )
 
 SECTIONS: Mapping[str, type[Section]] = {
+    "pitches": Pitches,
     "trends": Trends,
     "brief": Brief,
     "script": Script,
@@ -31,7 +35,13 @@ SECTIONS: Mapping[str, type[Section]] = {
     "video": Video,
     "preview": Preview,
 }
-FACTS: Mapping[str, type[Section]] = {"memory": Memory, "library": Library, "limit": PreviewLimit}
+FACTS: Mapping[str, type[Section]] = {
+    "sources": Sources,
+    "topics": Topics,
+    "memory": Memory,
+    "library": Library,
+    "limit": PreviewLimit,
+}
 """What a stage must know from the database, by the name of its parameter."""
 
 
@@ -86,7 +96,8 @@ class Workflow:
 LAST_STAGE = "preview"
 WORKFLOW = Workflow(
     (
-        Stage("trends", Lane.IO, inputs=(), timeout_s=120),
+        Stage("pitches", Lane.IO, inputs=("topics", "memory"), timeout_s=300),
+        Stage("trends", Lane.IO, inputs=("sources",), timeout_s=120),
         Stage("script", Lane.IO, inputs=("brief", "memory"), timeout_s=300),
         # The neural voice keeps half a gigabyte for as long as its process lives.
         # It cannot stop within a line, and a line that was paid for is kept.
@@ -100,5 +111,5 @@ WORKFLOW = Workflow(
 
 def stages_of_a_reel(until: str = LAST_STAGE) -> tuple[str, ...]:
     """The stages that leave a section in the revision, in order, up to one of them."""
-    names = tuple(stage.name for stage in WORKFLOW.stages if stage.name != "trends")
+    names = tuple(s.name for s in WORKFLOW.stages if s.name not in ("pitches", "trends"))
     return names[: names.index(until) + 1] if until in names else ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from pipeline.sections import (
     Line,
     Memory,
     Phoneme,
+    Pitches,
     Script,
     Selection,
+    Topics,
     TrendItem,
     Word,
 )
@@ -32,12 +35,54 @@ class TrendSource(Protocol):
     def fetch(self, limit: int) -> list[TrendItem]: ...
 
 
+class Stop(StrEnum):
+    """Why a language model ended its answer."""
+
+    END = "end"
+    LENGTH = "length"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a language model answered: JSON text when all went well."""
+
+    text: str
+    stop: Stop
+    tokens_in: int
+    tokens_out: int
+    model: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """`role` is `user` or `assistant`."""
+
+    role: str
+    text: str
+
+
+class LanguageModel(Protocol):
+    """One call to a chat model with structured output; raises ProviderError, never retries."""
+
+    name: str
+    model: str
+
+    def ask(
+        self, system: str, turns: Sequence[Turn], *, schema: dict[str, Any], max_tokens: int
+    ) -> Reply:
+        """`schema` is a JSON schema that the answer must fit."""
+
+
 class Writer(Protocol):
     """Turns a topic into a script that passes every check of pipeline/checks.py."""
 
     name: str
 
     def write(self, brief: Brief, memory: Memory, show: Show) -> Script: ...
+
+    def pitch(self, topics: Topics, memory: Memory, show: Show) -> Pitches: ...
 
 
 @dataclass(frozen=True)
@@ -49,12 +94,17 @@ class Speech:
     words: tuple[Word, ...]
     phonemes: tuple[Phoneme, ...]
     chars_billed: int = 0
+    plan: str = ""
 
 
 class Voice(Protocol):
-    """Speaks a line. `key` is a hash of everything the audio depends on, so that it is kept."""
+    """Speaks a line. `key` is a hash of everything the audio depends on, so that it is kept.
+
+    `parallel` is how many lines it may speak at the same time, from as many threads.
+    """
 
     name: str
+    parallel: int
 
     def key(self, text: str, character: Character, emotion: Emotion) -> str: ...
 

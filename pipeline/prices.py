@@ -1,0 +1,98 @@
+"""What services charge: one dated table, prices.yaml beside this file.
+
+DATA_DIR/prices.yaml, in the same form, adds to it and wins: prices change more often than we
+release. Sums are what the services list, without discounts, so an estimate is never too low.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, ValidationError
+
+from pipeline.errors import UserError
+from pipeline.ledger import Cost
+from pipeline.sections import Section
+
+BUNDLED = Path(__file__).parent / "prices.yaml"
+Usd = Annotated[float, Field(ge=0)]
+
+
+class TokenPrice(Section):
+    """US dollars per million tokens."""
+
+    tokens_in: Usd
+    tokens_out: Usd
+
+
+class Prices(Section):
+    """`voices` are US dollars per 1,000 characters, by model; the others by provider and model."""
+
+    dated: date
+    openai: dict[str, TokenPrice] = Field(default_factory=dict)
+    anthropic: dict[str, TokenPrice] = Field(default_factory=dict)
+    voices: dict[str, Usd] = Field(default_factory=dict)
+
+    def knows(self, provider: str, model: str) -> bool:
+        return _longest_prefix(self._of(provider), model) is not None
+
+    def tokens(
+        self, provider: str, model: str, *, tokens_in: int, tokens_out: int, own_server: bool
+    ) -> Cost:
+        """Of one answer. A model that is not listed costs nothing on a server of one's own, and
+        as much as the dearest one listed otherwise."""
+        table = self._of(provider)
+        name = _longest_prefix(table, model)
+        if name is not None:
+            price = table[name]
+        elif own_server or not table:
+            price = TokenPrice(tokens_in=0, tokens_out=0)
+        else:
+            price = max(table.values(), key=lambda price: price.tokens_out)
+        usd = (tokens_in * price.tokens_in + tokens_out * price.tokens_out) / 1e6
+        return Cost(usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)
+
+    def chars(self, model: str, chars: int) -> Cost:
+        """Of one spoken line; a model that is not listed costs as much as the dearest."""
+        name = _longest_prefix(self.voices, model)
+        price = self.voices[name] if name else max(self.voices.values(), default=0.0)
+        return Cost(usd=chars * price / 1000, chars=chars)
+
+    def _of(self, provider: str) -> dict[str, TokenPrice]:
+        return {"openai": self.openai, "anthropic": self.anthropic}[provider]
+
+
+def load_prices(data_dir: Path | None = None) -> Prices:
+    """The bundled table with the user's own on top; UserError names what is wrong in that."""
+    prices = Prices.model_validate(_read(BUNDLED))
+    own = data_dir / "prices.yaml" if data_dir else None
+    if own is None or not own.is_file():
+        return prices
+    try:
+        added = Prices.model_validate({"dated": prices.dated, **_read(own)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{own}: {where}: {first['msg']}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(f"{own} is not a YAML mapping; correct it and try again.") from error
+    return Prices(
+        dated=added.dated,
+        openai={**prices.openai, **added.openai},
+        anthropic={**prices.anthropic, **added.anthropic},
+        voices={**prices.voices, **added.voices},
+    )
+
+
+def _read(path: Path) -> dict[str, object]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _longest_prefix(table: Mapping[str, object], model: str) -> str | None:
+    """`gpt-5-mini-2026-01-01` is priced as `gpt-5-mini`, not as `gpt-5`."""
+    fitting = [name for name in table if model == name or model.startswith(f"{name}-")]
+    return max(fitting, key=len, default=None)
