@@ -89,7 +89,7 @@ class Refusal(Exception):
 
 
 class Server:
-    """`routes()` gives (method, path, call's name, handler). `work_s` is how long each call takes."""
+    """`routes()` gives (method, path, call's name, handler); each call takes `work_s`."""
 
     def __init__(self, *, work_s: float = 0.0) -> None:
         self.work_s = work_s
@@ -168,8 +168,9 @@ class Server:
             return _reply(fault)
         if fault == Silence(after=False):
             return await self._say_nothing(http)
-        with contextlib.suppress(TimeoutError):  # a closing server does not finish the work
-            await asyncio.wait_for(self._closing.wait(), self.work_s) if self.work_s else None
+        if self.work_s:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self.work_s)
         try:
             result = handler(request)
         except Refusal as refusal:
