@@ -55,6 +55,8 @@ class Part(NamedTuple):
 class OfflineVoice:
     """Speaks with one engine. Deterministic: the same key always gives the same samples."""
 
+    parallel = 1  # the model uses every core by itself
+
     def __init__(self, engine: Engine, phonemiser: Phonemiser) -> None:
         self.name = engine.name
         self._engine = engine
