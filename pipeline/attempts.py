@@ -19,7 +19,10 @@ NOT_ARTEFACTS = frozenset({OUTCOME_FILE, PROGRESS_FILE, CANCEL_FILE})
 
 
 class Request(Section):
-    """One attempt, as a worker gets it; folders are absolute, `inputs` are sections and facts."""
+    """One attempt, as a worker gets it; folders are absolute, `inputs` are sections and facts.
+
+    `allowance_usd` is what it may spend: None when there is no budget, 0 when it is used up.
+    """
 
     job: int
     attempt: int
@@ -32,6 +35,7 @@ class Request(Section):
     folder: str
     revision_folder: str
     inputs: dict[str, Any]
+    allowance_usd: float | None = None
 
 
 class OutcomeState(StrEnum):
@@ -47,6 +51,7 @@ class ErrorKind(StrEnum):
     WORKER_DIED = "worker_died"
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"  # the bot ended, time and again
+    BUDGET = "budget"  # nothing is: the job waits until it may spend more
 
 
 class Outcome(Section):

@@ -25,6 +25,11 @@ def paid_folder(data_dir: Path, job: int) -> Path:
     return data_dir / "paid" / str(job)
 
 
+def receipts_file(data_dir: Path, job: int, attempt: int) -> Path:
+    """What one attempt has spent; see pipeline/ledger.py."""
+    return paid_folder(data_dir, job) / f"receipts-{attempt}.jsonl"
+
+
 @dataclass(frozen=True)
 class StageContext:
     """`folder` is this attempt's own; `revision_folder` holds what earlier stages made."""

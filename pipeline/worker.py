@@ -24,8 +24,9 @@ from pydantic import ValidationError
 
 from pipeline.attempts import ErrorKind, Outcome, OutcomeState, Request, write_outcome
 from pipeline.config import Config
-from pipeline.context import StageContext
-from pipeline.errors import ProviderError, StageCancelled, UserError
+from pipeline.context import StageContext, receipts_file
+from pipeline.errors import BudgetSpent, ProviderError, StageCancelled, UserError
+from pipeline.ledger import Ledger
 from pipeline.sections import Section
 from pipeline.shows import load_show
 from pipeline.workflow import FACTS, SECTIONS
@@ -55,6 +56,8 @@ def _attempt(request: Request, config: Config) -> Outcome:
         return Outcome(state=OutcomeState.CANCELLED)
     except UserError as error:
         return _failed(ErrorKind.USER, str(error), retryable=False)
+    except BudgetSpent as error:
+        return _failed(ErrorKind.BUDGET, str(error), retryable=True)
     except ProviderError as error:
         return _failed(
             ErrorKind.PROVIDER,
@@ -84,6 +87,11 @@ def _run(request: Request, config: Config) -> Section:
         data_dir=data_dir,
         show=load_show(request.show, data_dir),
         config=config,
+        job=request.job,
+        ledger=Ledger(
+            receipts_file(data_dir, request.job, request.attempt),
+            allowance_usd=request.allowance_usd,
+        ),
     )
     result = importlib.import_module(request.module).run(**inputs, ctx=context)
     if not isinstance(result, SECTIONS[request.stage]):
