@@ -58,6 +58,13 @@ class Trends:
         )
         return [from_row(Trend, row) for row in rows]
 
+    async def newest_named(self, name: str) -> Trend | None:
+        """Its latest row that is about this topic, whatever the source."""
+        row = await self._db.fetch_one(
+            "SELECT * FROM trends WHERE name = ? ORDER BY day DESC, score DESC, id LIMIT 1", (name,)
+        )
+        return None if row is None else from_row(Trend, row)
+
     async def mark_used(self, trend_id: int, episode_id: int) -> Trend:
         """InvalidTransition when another episode has it."""
         row = await self._db.fetch_one(

@@ -6,8 +6,10 @@ reel gets its fingerprint and goes into review.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import UserError
@@ -20,10 +22,15 @@ from pipeline.sections import (
     Library,
     Memory,
     Picture,
+    Pitch,
+    Pitches,
+    Premise,
     Preview,
     PreviewLimit,
     Script,
     Section,
+    Topic,
+    Topics,
     Trends,
     Video,
 )
@@ -32,8 +39,10 @@ from storage.database import Database
 from storage.episodes import Episodes
 from storage.images import Images as ImageLibrary
 from storage.notes import Notes
-from storage.records import Episode, Job, LibraryImage, NewTrend
+from storage.pitches import NewPitch, PitchBoards
+from storage.records import Episode, Job, LibraryImage, NewTrend, TrendSource
 from storage.states import EpisodeState
+from storage.trend_sources import TrendSources
 from storage.trends import Trends as TrendRows
 
 REELS_REMEMBERED = 60
@@ -73,13 +82,14 @@ class Bookkeeping:
         self._images = ImageLibrary(db)
         self._notes = Notes(db)
         self._trends = TrendRows(db)
+        self._boards = PitchBoards(db)
         self._show = show
         self._mark = mark
         self._clock = clock
 
     async def facts(self, job: Job, stage: str) -> dict[str, Section]:
         """The arguments of a stage that come from the database."""
-        if stage == "script":
+        if stage in ("script", "pitches"):
             return {"memory": await self._memory()}
         if stage == "images":
             return {"library": await self._library()}
@@ -92,6 +102,8 @@ class Bookkeeping:
         """Turn a stage's result into rows, in the transaction that settles its job."""
         if isinstance(result, Trends):
             await self._store_trends(job, result)
+        elif isinstance(result, Pitches):
+            await self._fill_board(job, result)
         elif isinstance(result, Images):
             shown = Counter(selection.image_id for selection in result.selections)
             await self._images.count_usage(shown, now=self._clock())
@@ -106,12 +118,13 @@ class Bookkeeping:
     async def choose_topic(self, episode: Episode, *, days: int = 1) -> bool:
         """Give an episode the best topic of the last days that may be used; False: there is none.
 
-        One day is today.
+        One day is today. Topics that people can choose as a pitch are left to them.
         """
         now = self._clock()
+        pitched = {topic.casefold() for topic in await self._boards.pitched_topics()}
         oldest = (now.astimezone(UTC) - timedelta(days=days - 1)).date().isoformat()
         for trend in await self._trends.unused(since=now - MEMORY_OF_TOPICS, limit=200):
-            if trend.day >= oldest:
+            if trend.day >= oldest and trend.name.casefold() not in pitched:
                 await self._trends.mark_used(trend.id, episode.id)
                 await self._episodes.set_topic(
                     episode.id,
@@ -124,8 +137,22 @@ class Bookkeeping:
                 return True
         return False
 
+    async def use_topic(self, episode: Episode, name: str) -> None:
+        """The episode is about this trend; InvalidTransition when another one is."""
+        if (trend := await self._trends.newest_named(name)) is not None:
+            await self._trends.mark_used(trend.id, episode.id)
+
+    async def sources(self) -> Sources:
+        """How the trend sources did when they were last asked."""
+        return Sources(states=tuple(_state(row) for row in await self._sources.all()))
+
     async def write_brief(
-        self, episode: Episode, topic: str, source: str = "hand", headlines: tuple[str, ...] = ()
+        self,
+        episode: Episode,
+        topic: str,
+        source: str = "hand",
+        headlines: tuple[str, ...] = (),
+        premise: Premise | None = None,
     ) -> None:
         """What the writer of this revision is asked for."""
         brief = Brief(
@@ -133,6 +160,7 @@ class Bookkeeping:
             topic=topic,
             headlines=headlines,
             source=source,
+            premise=premise,
             created_at=self._clock(),
         )
         await self._episodes.save_section(
@@ -153,12 +181,35 @@ class Bookkeeping:
             for item in found.items
         ]
         await self._trends.store(new, now=self._clock())
+        await self._sources.replace([TrendSource(**state.model_dump()) for state in found.sources])
         if job.episode_id is None:
             return
         if not await self.choose_topic(await self._episodes.get(job.episode_id)):
             raise UserError(
-                "Every topic of today is used or refused; give one by hand: /make with a topic."
+                "Every topic of today is used, refused or pitched; "
+                "give one by hand: /make with a topic."
             )
+
+    async def _fill_board(self, job: Job, made: Pitches) -> None:
+        """Open the board of this job with what was asked for: its topics, each once, so many."""
+        board = await self._boards.of_job(job.id)
+        if board is None:
+            return
+        asked = Topics.model_validate(json.loads(job.facts)["topics"])
+        free = {name.casefold() for name in await self._free_names()}
+        topics = {t.name.casefold(): t for t in asked.topics if t.name.casefold() in free}
+        pitches = []
+        for pitch in made.pitches:
+            # A writer may repeat a topic, or make one up that nobody has looked at.
+            if (topic := topics.pop(pitch.topic.casefold(), None)) is not None:
+                pitches.append(_new_pitch(pitch, topic))
+        if not pitches:
+            raise UserError("None of the pitches was about a topic that may be used; try again.")
+        await self._boards.fill(board.id, pitches[: board.count])
+
+    async def _free_names(self) -> list[str]:
+        since = self._clock() - MEMORY_OF_TOPICS
+        return [trend.name for trend in await self._trends.unused(since=since, limit=1000)]
 
     async def _memory(self) -> Memory:
         scripts = [
@@ -194,6 +245,21 @@ class Bookkeeping:
                 reason="the reel is finished",
                 now=self._clock(),
             )
+
+
+def _new_pitch(pitch: Pitch, topic: Topic) -> NewPitch:
+    return NewPitch(
+        topic=topic.name,
+        source=topic.source,
+        headlines=topic.headlines,
+        hook=pitch.hook,
+        last_line=pitch.last_line,
+        why=pitch.why,
+    )
+
+
+def _state(row: TrendSource) -> SourceState:
+    return SourceState(**asdict(row))
 
 
 def _unspeakable(topic: str) -> str | None:

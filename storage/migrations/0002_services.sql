@@ -34,6 +34,7 @@ CREATE TABLE trend_sources (
     name        TEXT PRIMARY KEY,
     failures    INTEGER NOT NULL DEFAULT 0,     -- in a row
     not_before  TEXT,                           -- it is not asked until then
+    has_named   INTEGER NOT NULL DEFAULT 0,     -- the source has named that time itself
     error       TEXT NOT NULL DEFAULT '',
     answered_at TEXT
 ) STRICT, WITHOUT ROWID;
@@ -54,14 +55,17 @@ CREATE TABLE rejections (
 CREATE TABLE pitch_boards (
     id           INTEGER PRIMARY KEY,
     state        TEXT NOT NULL DEFAULT 'making', -- then 'open', then 'closed' or 'failed'
-    count        INTEGER NOT NULL,
-    job_id       INTEGER REFERENCES jobs (id),
+    count        INTEGER NOT NULL CHECK (count BETWEEN 1 AND 5),
+    job_id       INTEGER REFERENCES jobs (id),  -- first a fetch of trends, if need be
+    replaces     INTEGER UNIQUE REFERENCES pitch_boards (id), -- two wishes for others make one board
     channel_id   INTEGER,
     message_id   INTEGER UNIQUE,
+    asked_in     INTEGER,                       -- the channel of the command, if there was one
     requested_by TEXT NOT NULL,
-    error        TEXT NOT NULL DEFAULT '',
+    reason       TEXT NOT NULL DEFAULT '',      -- why it was made, when nobody asked
+    ended        TEXT NOT NULL DEFAULT '',      -- why it is closed, or what failed
     created_at   TEXT NOT NULL,
-    closed_at    TEXT
+    told_at      TEXT                           -- when people were shown that it has ended
 ) STRICT;
 
 CREATE TABLE pitches (
