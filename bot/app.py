@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.settings import Settings, unused_keys
+from bot.choices import remember_choices
+from bot.settings import Settings
 from pipeline.engine import Engine
 from pipeline.errors import ProviderError, UserError
 from pipeline.executors import Executor, process_executors
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from pipeline.publishing.checks import ReelFacts
 
 log = logging.getLogger(__name__)
-
-PUBLISHER_USED = "publisher"
-"""Note: the publisher this channel has used; `auto` never falls back from it by itself."""
 
 
 def utc_now() -> datetime:
@@ -143,7 +141,7 @@ async def open_studio(
         stack.enter_context(folder.lock(holder))
         db = await stack.enter_async_context(await Database.open(folder.database))
         publisher = await stack.enter_async_context(open_publisher(settings, folder))
-        await remember_publisher(Notes(db), settings, publisher.platform)
+        await remember_choices(Notes(db), settings)
         reels = OutgoingReels(
             db=db,
             folder=folder,
@@ -233,29 +231,6 @@ async def open_publisher(settings: Settings, folder: DataFolder) -> AsyncIterato
         yield publisher
     finally:
         await publisher.close()
-
-
-async def remember_publisher(notes: Notes, settings: Settings, platform: str) -> None:
-    """A channel that has used Instagram never falls back to the folder by itself."""
-    before = await notes.get(PUBLISHER_USED)
-    if before == "instagram" and platform == "folder" and settings.publisher == "auto":
-        raise UserError(
-            "This channel has posted to Instagram, and META_ACCESS_TOKEN is empty now; "
-            "set it again, or PUBLISHER=folder to go on without Instagram."
-        )
-    await notes.set(PUBLISHER_USED, platform)
-
-
-def said_at_start(settings: Settings) -> list[str]:
-    """What `auto` has chosen, and other things a person should know before it matters."""
-    said = [
-        f"Writer offline, voice offline, pictures from the library, "
-        f"posts to {settings.publisher_choice()}.",
-        f"Slots `{settings.publish_cron}` in {settings.timezone}.",
-    ]
-    if keys := unused_keys(settings):
-        said.append(f"{', '.join(keys)} are set, but this version has no provider for them.")
-    return said
 
 
 def _probe(reel: Path) -> ReelFacts:

@@ -10,7 +10,8 @@ import discord
 import yarl
 from discord.ext import commands
 
-from bot.app import said_at_start, utc_now
+from bot.app import utc_now
+from bot.choices import said_at_start
 from bot.errors import sentence
 from bot.scheduler import Schedule
 from bot.settings import DISCORD_API

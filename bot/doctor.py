@@ -17,7 +17,8 @@ from pathlib import Path
 
 import discord
 
-from bot.app import open_publisher, said_at_start
+from bot.app import open_publisher
+from bot.choices import said_at_start
 from bot.client import default_intents, set_rest_base
 from bot.console import console
 from bot.scheduler import Schedule

@@ -13,7 +13,8 @@ from contextlib import AsyncExitStack, suppress
 import aiohttp
 import discord
 
-from bot.app import Studio, open_studio, said_at_start
+from bot.app import Studio, open_studio
+from bot.choices import said_at_start
 from bot.client import StudioBot, set_rest_base
 from bot.health import answering
 from bot.scheduler import Schedule, StudioScheduler

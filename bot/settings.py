@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv.parser import parse_stream
 from pydantic import (
     AnyHttpUrl,
     Field,
@@ -19,13 +18,14 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from bot.addresses import checked
+from bot.choices import PublisherName, VoiceName, WriterName, voices_config, writer_config
+from bot.env_file import refuse_unreadable
 from pipeline.config import (
     ImagesConfig,
     StudioConfig,
     TrendsConfig,
     VideoConfig,
-    VoicesConfig,
-    WriterConfig,
 )
 from pipeline.errors import UserError
 
@@ -57,12 +57,12 @@ class Settings(BaseSettings):
     show: str = "butcher_and_nutsy"
 
     openai_api_key: SecretStr | None = None
-    openai_base_url: AnyHttpUrl | None = None
+    openai_base_url: str = ""
     anthropic_api_key: SecretStr | None = None
-    anthropic_base_url: AnyHttpUrl | None = None
+    anthropic_base_url: str = ""
     llm_model: str = ""
     elevenlabs_api_key: SecretStr | None = None
-    elevenlabs_base_url: AnyHttpUrl | None = None
+    elevenlabs_base_url: str = ""
     elevenlabs_voice_butcher: str = ""
     elevenlabs_voice_nutsy: str = ""
     elevenlabs_model: str = ""
@@ -141,6 +141,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         "discord_api_url",
+        "anthropic_base_url",
+        "elevenlabs_base_url",
         "instagram_graph_url",
         "instagram_upload_url",
         "trends_rss_url",
@@ -149,10 +151,18 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _https_or_loopback(cls, url: str) -> str:
-        loopback = url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:"))
-        if not (loopback or url.startswith("https://")):
-            raise ValueError("must start with https:// (plain http only to this machine)")
-        return url.rstrip("/")
+        return checked(url) if url else url
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _https_or_near(cls, url: str) -> str:
+        """The one service that people run themselves, often on another machine at home."""
+        return checked(url, lan=True) if url else url
+
+    @field_validator("trends_feeds")
+    @classmethod
+    def _addresses(cls, text: str) -> str:
+        return " ".join(checked(url) for url in text.split())
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
@@ -173,7 +183,21 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
-    def publisher_choice(self) -> Literal["instagram", "folder"]:
+    def writer_choice(self) -> WriterName:
+        """`auto` is the one whose key is set; with both keys OpenAI."""
+        if self.writer != "auto":
+            return self.writer
+        if self.openai_api_key:
+            return "openai"
+        return "anthropic" if self.anthropic_api_key else "offline"
+
+    def voice_choice(self) -> VoiceName:
+        """`auto` is ElevenLabs as soon as its key is set."""
+        if self.voice != "auto":
+            return self.voice
+        return "elevenlabs" if self.elevenlabs_api_key else "offline"
+
+    def publisher_choice(self) -> PublisherName:
         """`auto` is Instagram as soon as its token is set."""
         if self.publisher != "auto":
             return self.publisher
@@ -181,44 +205,34 @@ class Settings(BaseSettings):
 
     def studio_config(self) -> StudioConfig:
         """What each stage needs, without any key a stage does not use."""
-        refuse_what_is_missing(self)
+        if self.images == "diffusion":
+            raise UserError(
+                "IMAGES=diffusion is not part of this version; set IMAGES=library to go on."
+            )
+        writer = writer_config(self)
         video = VideoConfig(fps=self.video_fps)
         return StudioConfig(
             trends=TrendsConfig(
-                mode=self.trends, rss_url=self.trends_rss_url, region=self.trends_region
+                mode=self.trends,
+                rss_url=self.trends_rss_url,
+                wikipedia_url=self.trends_wikipedia_url,
+                hackernews_url=self.trends_hackernews_url,
+                feeds=tuple(self.trends_feeds.split()),
+                region=self.trends_region,
             ),
-            script=WriterConfig(
-                lines_min=self.script_lines_min,
-                lines_max=self.script_lines_max,
-                max_hashtags=self.max_hashtags,
-            ),
-            voices=VoicesConfig(),
+            pitches=writer,
+            script=writer,
+            voices=voices_config(self),
             images=ImagesConfig(),
             video=video,
             preview=video,
         )
 
 
-def refuse_what_is_missing(settings: Settings) -> None:
-    """UserError for a provider that was asked for by name and is not part of this version."""
-    asked = (("WRITER", settings.writer, "offline"), ("VOICE", settings.voice, "offline"))
-    for name, value, instead in (*asked, ("IMAGES", settings.images, "library")):
-        if value not in ("auto", instead):
-            raise UserError(
-                f"{name}={value} is not part of this version; set {name}={instead} to go on."
-            )
-
-
-def unused_keys(settings: Settings) -> list[str]:
-    """Names of keys that are set although this version has no provider for them."""
-    names = ("openai_api_key", "anthropic_api_key", "elevenlabs_api_key")
-    return [name.upper() for name in names if getattr(settings, name)]
-
-
 def load_settings(env_file: Path | None = Path(".env"), **values: object) -> Settings:
     """Read everything; a UserError names the variable that is wrong, and never its secret."""
     try:
-        _refuse_unreadable(env_file)
+        refuse_unreadable(env_file)
         return Settings(_env_file=env_file, **values)  # type: ignore[arg-type]
     except ValidationError as error:
         raise UserError(_sentence(error)) from None
@@ -226,20 +240,6 @@ def load_settings(env_file: Path | None = Path(".env"), **values: object) -> Set
         raise UserError(f"{env_file} is not UTF-8 text; save it as that.") from None
     except (SettingsError, OSError) as error:
         raise UserError(f"{env_file} cannot be read as settings: {error}.") from None
-
-
-def _refuse_unreadable(env_file: Path | None) -> None:
-    """A line that is passed over would leave its setting at the default without a word."""
-    if env_file is None or not (env_file.exists() or env_file.is_symlink()):
-        return
-    if not env_file.is_file():
-        raise UserError(f"{env_file} is not a file; make it one with lines like NAME=value.")
-    with env_file.open(encoding="utf-8-sig") as file:
-        for binding in parse_stream(file):
-            if binding.error or (binding.key is not None and binding.value is None):
-                raise UserError(
-                    f"{env_file}, line {binding.original.line} is not NAME=value; correct it."
-                )
 
 
 def _sentence(error: ValidationError) -> str:

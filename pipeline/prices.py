@@ -40,6 +40,9 @@ class Prices(Section):
     def knows(self, provider: str, model: str) -> bool:
         return _longest_prefix(self._of(provider), model) is not None
 
+    def knows_voice(self, model: str) -> bool:
+        return _longest_prefix(self.voices, model) is not None
+
     def tokens(
         self, provider: str, model: str, *, tokens_in: int, tokens_out: int, own_server: bool
     ) -> Cost:

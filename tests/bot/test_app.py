@@ -1,10 +1,10 @@
-"""What is wired together, and what `auto` may and may not do by itself."""
+"""What is wired together."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from bot.app import Listeners, Votes, open_studio, said_at_start
+from bot.app import Listeners, Votes, open_studio
 from bot.errors import sentence
 from bot.settings import load_settings
 from pipeline.errors import ProviderError, StageCancelled, UserError
@@ -17,7 +17,6 @@ def settings(path, **values):
 
 
 DRAFT = Message(1, 2, "draft", 1, 1, "f", datetime(2026, 1, 1, tzinfo=UTC), None)
-META = {"meta_access_token": "secret.token", "instagram_user_id": "17841400000000000"}
 
 
 async def open_and_close(wanted):
@@ -32,24 +31,9 @@ async def test_the_folder_is_locked_while_open_and_free_afterwards(tmp_path):
     await open_and_close(settings(tmp_path))
 
 
-async def test_a_channel_on_instagram_never_falls_back_by_itself(tmp_path):
-    await open_and_close(settings(tmp_path, **META))
-    with pytest.raises(UserError, match="META_ACCESS_TOKEN is empty now"):
-        await open_and_close(settings(tmp_path))
-    await open_and_close(settings(tmp_path, publisher="folder"))
-    await open_and_close(settings(tmp_path))
-
-
 async def test_instagram_needs_both_its_settings(tmp_path):
     with pytest.raises(UserError, match="META_ACCESS_TOKEN and INSTAGRAM_USER_ID"):
         await open_and_close(settings(tmp_path, meta_access_token="secret.token"))
-
-
-def test_what_auto_has_chosen_is_said(tmp_path):
-    said = " ".join(said_at_start(settings(tmp_path, **META, openai_api_key="sk-1")))
-    assert "posts to instagram" in said
-    assert "OPENAI_API_KEY are set, but this version has no provider" in said
-    assert "secret.token" not in said
 
 
 async def test_without_discord_no_vote_is_guessed():

@@ -1,0 +1,54 @@
+"""Which addresses may be told a key or a text."""
+
+import pytest
+
+from bot.addresses import checked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.openai.com/v1",
+        "http://127.0.0.1:8080/v1",
+        "http://localhost/v1",
+        "http://[::1]:8080",
+    ],
+)
+def test_https_and_this_machine_are_accepted(url):
+    assert checked(f"{url}/") == url
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["192.168.1.5", "10.0.0.2", "172.31.0.1", "[fd00::1]", "ollama", "nas.local", "pc.home.arpa"],
+)
+def test_plain_http_into_the_house_needs_leave(host):
+    url = f"http://{host}:11434/v1"
+    assert checked(url, lan=True) == url
+    with pytest.raises(ValueError, match="plain http only to this machine"):
+        checked(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.openai.com/v1",
+        "http://8.8.8.8/v1",
+        "http://172.32.0.1/v1",
+        "http://127.0.0.1.evil.example/v1",
+        "http://localhost.evil.example/v1",
+        "http://127.0.0.1:80@evil.example/v1",
+        "https://user:secret@api.openai.com",
+        "https://",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "https://api.openai.com:port",
+        "https://api.open\nai.com",
+        "https://api.openai.com /v1",
+        "api.openai.com",
+    ],
+)
+def test_everything_else_is_refused_without_repeating_it(url):
+    with pytest.raises(ValueError, match=r"^(must|holds|has)") as raised:
+        checked(url, lan=True)
+    assert "secret" not in str(raised.value)
