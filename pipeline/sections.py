@@ -58,6 +58,8 @@ class SourceState(Section):
     failures: int = 0
     not_before: AwareDatetime | None = None
     """Until then it is not asked."""
+    has_named: bool = False
+    """It has named that time itself (Retry-After), so a person does not shorten it."""
     error: str = ""
     answered_at: AwareDatetime | None = None
 
@@ -74,7 +76,7 @@ class Trends(Section):
     items: tuple[TrendItem, ...]
     failures: tuple[str, ...] = ()
     sources: tuple[SourceState, ...] = ()
-    """As they are now, of every source that was asked."""
+    """As they are now, of every source there is but the bundled list; resting ones included."""
 
 
 class Premise(Section):

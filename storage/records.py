@@ -51,7 +51,10 @@ class Transition:
 
 @dataclass(frozen=True)
 class Job:
-    """`facts` is a JSON object; a job without an episode belongs to the whole channel."""
+    """`facts` is a JSON object; a job without an episode belongs to the whole channel.
+
+    `waits` counts the attempts that ended because the budget was used up.
+    """
 
     id: int
     episode_id: int | None
@@ -71,6 +74,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    waits: int
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,18 @@ class Trend:
     headlines: tuple[str, ...]
     refused_because: str | None
     used_in_episode: int | None
+
+
+@dataclass(frozen=True)
+class TrendSource:
+    """How a source of trends has done; `failures` counts those in a row."""
+
+    name: str
+    failures: int
+    not_before: datetime | None
+    has_named: bool
+    error: str
+    answered_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from pipeline.context import StageContext
 from pipeline.errors import ProviderError
 from pipeline.providers import factory
 from pipeline.providers.base import TrendSource
-from pipeline.sections import TrendItem, Trends
+from pipeline.sections import Sources, TrendItem, Trends
 
 log = logging.getLogger(__name__)
 
 
-def run(*, ctx: StageContext) -> Trends:
+def run(sources: Sources, *, ctx: StageContext) -> Trends:
     """At most `limit` topics of the config, each name once, the first source's first."""
     config = cast(TrendsConfig, ctx.config)
     return gather(factory.trend_sources(config), config.limit, ctx)

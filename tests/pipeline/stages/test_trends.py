@@ -6,7 +6,7 @@ import pytest
 from pipeline.config import TrendsConfig
 from pipeline.context import CANCEL_FILE, StageContext
 from pipeline.errors import ProviderError, StageCancelled
-from pipeline.sections import TrendItem
+from pipeline.sections import Sources, TrendItem
 from pipeline.shows import read_show
 from pipeline.stages import trends
 
@@ -50,13 +50,13 @@ def context(tmp_path):
 
 
 def test_offline_uses_the_evergreen_list_alone(context):
-    found = trends.run(ctx=context(mode="offline", limit=7))
+    found = trends.run(Sources(), ctx=context(mode="offline", limit=7))
     assert [item.source for item in found.items] == ["evergreen"] * 7
     assert found.failures == ()
 
 
 def test_a_dead_feed_becomes_a_sentence_and_the_list_fills_in(context):
-    found = trends.run(ctx=context(rss_url="http://127.0.0.1:1/rss", limit=5))
+    found = trends.run(Sources(), ctx=context(rss_url="http://127.0.0.1:1/rss", limit=5))
     assert len(found.items) == 5
     assert found.failures[0].startswith("google: ")
 
