@@ -14,7 +14,17 @@ from pipeline.errors import UserError
 from pipeline.providers.writers.topics import spoken_topic
 from pipeline.safety import refusal
 from pipeline.script_files import read_script
-from pipeline.sections import Brief, Emotion, Images, Line, Preview, Script, Video, Voices
+from pipeline.sections import (
+    Brief,
+    Emotion,
+    Images,
+    Line,
+    Premise,
+    Preview,
+    Script,
+    Video,
+    Voices,
+)
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.shows import Show
 from pipeline.workflow import LAST_STAGE, stages_of_a_reel
@@ -87,6 +97,38 @@ class EpisodeService:
                 first, episode_id=episode.id, revision=episode.revision, until_stage=until
             )
         return await self._episodes.get(episode.id)
+
+    async def make_of_premise(
+        self,
+        topic: str,
+        premise: Premise,
+        who: str,
+        *,
+        source: str,
+        headlines: tuple[str, ...] = (),
+        best_before: datetime | None = None,
+    ) -> Episode:
+        """A new episode of what somebody has chosen from pitches, made up to its draft.
+
+        InvalidTransition when the topic has become another episode meanwhile.
+        """
+        async with self._db.transaction():
+            episode = await self._episodes.create(
+                topic=topic,
+                source=source,
+                requested_by=who,
+                best_before=best_before,
+                now=self._clock(),
+            )
+            await self._bookkeeping.use_topic(episode, topic)
+            await self._bookkeeping.write_brief(episode, topic, source, headlines, premise)
+            await self._engine.queue(
+                "script",
+                episode_id=episode.id,
+                revision=episode.revision,
+                until_stage=LAST_STAGE,
+            )
+        return episode
 
     async def from_script(self, script: Script, who: str) -> Episode:
         """The episode a script belongs to, or a new one for a script that has none."""

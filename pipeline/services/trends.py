@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pipeline.engine import Engine
 from storage.database import Database
@@ -25,6 +25,11 @@ class TrendService:
             if job.stage == "trends" and job.episode_id is None:
                 return job
         return await self._engine.queue("trends", until_stage="trends")
+
+    async def are_of_today(self) -> bool:
+        """Whether a fetch of today has stored any topic; a day ends at midnight UTC."""
+        today = self._clock().astimezone(UTC).date().isoformat()
+        return any(trend.day == today for trend in await self._trends.newest(1))
 
     async def listed(self, *, days: int = 7, limit: int = 10) -> list[Trend]:
         """The newest first; used and refused ones are there too, each says so."""
