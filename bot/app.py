@@ -113,6 +113,8 @@ class Studio:
 
     async def start_engine(self) -> None:
         """Paint what the library lacks, then begin with the jobs that wait."""
+        # Before the library's painter starts, which would be taken for an old worker otherwise.
+        await self.engine.end_old_workers()
         await self.library.fill()
         await self.engine.start()
 

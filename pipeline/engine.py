@@ -91,11 +91,18 @@ class Engine:
         self._loop: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
         self._changed = asyncio.Event()
+        self._is_alone = False
         self._stopping = False
+
+    async def end_old_workers(self) -> None:
+        """End what an earlier run left; once, as later on the workers there are our own."""
+        if not self._is_alone:
+            await asyncio.to_thread(end_old_workers, self._folder.run)
+            self._is_alone = True
 
     async def start(self) -> None:
         """Bring what an earlier run left behind to an end, then work."""
-        await asyncio.to_thread(end_old_workers, self._folder.run)
+        await self.end_old_workers()
         await self._recover()
         self._loop = asyncio.create_task(self._work(), name="engine")
 

@@ -1,6 +1,8 @@
 """What is wired together."""
 
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ def settings(path, **values):
     return load_settings(None, data_dir=path, trends="offline", **values)
 
 
+TINY_SHOW = Path(__file__).parents[1] / "fixtures" / "tiny_show"
 DRAFT = Message(1, 2, "draft", 1, 1, "f", datetime(2026, 1, 1, tzinfo=UTC), None)
 
 
@@ -34,6 +37,15 @@ async def test_the_folder_is_locked_while_open_and_free_afterwards(tmp_path):
 async def test_instagram_needs_both_its_settings(tmp_path):
     with pytest.raises(UserError, match="META_ACCESS_TOKEN and INSTAGRAM_USER_ID"):
         await open_and_close(settings(tmp_path, meta_access_token="secret.token"))
+
+
+async def test_who_paints_the_first_pictures_is_not_taken_for_an_old_worker(tmp_path):
+    shutil.copytree(TINY_SHOW, tmp_path / "shows" / "tiny_show")
+    async with open_studio(settings(tmp_path, show="tiny_show"), "A bot") as studio:
+        await studio.start_engine()
+        (lock,) = studio.folder.run.iterdir()
+        command = Path(f"/proc/{lock.read_text()}/cmdline").read_bytes()
+    assert b"pipeline.worker" in command
 
 
 async def test_without_discord_no_vote_is_guessed():
