@@ -29,6 +29,8 @@ from pipeline.sections import (
     PreviewLimit,
     Script,
     Section,
+    Sources,
+    SourceState,
     Topic,
     Topics,
     Trends,
@@ -82,6 +84,7 @@ class Bookkeeping:
         self._images = ImageLibrary(db)
         self._notes = Notes(db)
         self._trends = TrendRows(db)
+        self._sources = TrendSources(db)
         self._boards = PitchBoards(db)
         self._show = show
         self._mark = mark
@@ -89,6 +92,8 @@ class Bookkeeping:
 
     async def facts(self, job: Job, stage: str) -> dict[str, Section]:
         """The arguments of a stage that come from the database."""
+        if stage == "trends":
+            return {"sources": await self.sources()}
         if stage in ("script", "pitches"):
             return {"memory": await self._memory()}
         if stage == "images":

@@ -1,6 +1,9 @@
 -- What paid calls cost, what people pitched and why they rejected, how trend sources did.
 
--- The greatest cost of a job under way; it goes when the job is settled.
+-- Attempts that ended because the budget was used up: they cost none of max_attempts.
+ALTER TABLE jobs ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
+
+-- The greatest cost of a job under way; it goes when the attempt is settled.
 CREATE TABLE reservations (
     job_id INTEGER PRIMARY KEY REFERENCES jobs (id),
     usd    REAL NOT NULL CHECK (usd >= 0),
