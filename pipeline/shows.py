@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from pipeline.errors import UserError
+from pipeline.sections import Emotion
 
 BUNDLED = Path(__file__).parent / "shows"
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -54,6 +55,40 @@ class VoiceStyle(_Strict):
         return self
 
 
+class ElevenLabsSettings(_Strict):
+    """What changes how an ElevenLabs voice says a line; None leaves it as it is.
+
+    `stability` at 0 is the most emotional. Ranges are the service's own.
+    """
+
+    stability: Annotated[float, Field(ge=0, le=1)] | None = None
+    similarity_boost: Annotated[float, Field(ge=0, le=1)] | None = None
+    style: Annotated[float, Field(ge=0, le=1)] | None = None
+    speed: Annotated[float, Field(ge=0.7, le=1.2)] | None = None
+    use_speaker_boost: bool | None = None
+
+
+class ElevenLabsStyle(_Strict):
+    """How ElevenLabs speaks a character; defaults are the service's.
+
+    `voice` is a voice's id, where the settings name none; `emotions` override the rest.
+    """
+
+    voice: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{0,64}$")] = ""
+    stability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    similarity_boost: Annotated[float, Field(ge=0, le=1)] = 0.75
+    style: Annotated[float, Field(ge=0, le=1)] = 0.0
+    speed: Annotated[float, Field(ge=0.7, le=1.2)] = 1.0
+    use_speaker_boost: bool = True
+    emotions: dict[Emotion, ElevenLabsSettings] = {}
+
+    def settings(self, emotion: Emotion) -> ElevenLabsSettings:
+        """Every setting for a line, none of them None."""
+        own = self.model_dump(exclude={"voice", "emotions"})
+        override = self.emotions.get(emotion, ElevenLabsSettings())
+        return ElevenLabsSettings(**{**own, **override.model_dump(exclude_none=True)})
+
+
 class Character(_Strict):
     """One of the two; `role` tells the writer who is dry and who is wild."""
 
@@ -68,6 +103,7 @@ class Character(_Strict):
     colour: Colour
     rig: PlainFile
     voice: VoiceStyle
+    elevenlabs: ElevenLabsStyle = ElevenLabsStyle()
 
 
 class Show(_Strict):

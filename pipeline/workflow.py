@@ -5,9 +5,10 @@ so that the bot need not import what only a worker should.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from pipeline.config import StudioConfig
 from pipeline.sections import (
     Brief,
     Images,
@@ -107,6 +108,14 @@ WORKFLOW = Workflow(
         Stage("preview", Lane.CPU, inputs=("video", "limit"), timeout_s=600),
     )
 )
+
+
+def workflow_for(config: StudioConfig) -> Workflow:
+    """A voice that is a service only waits, and a call under way may need its whole time limit."""
+    if config.voices.provider == "offline":
+        return WORKFLOW
+    voices = replace(WORKFLOW.stage("voices"), lane=Lane.IO, fresh=False, grace_s=75)
+    return Workflow(tuple(voices if s.name == voices.name else s for s in WORKFLOW.stages))
 
 
 def stages_of_a_reel(until: str = LAST_STAGE) -> tuple[str, ...]:

@@ -95,6 +95,7 @@ class Speech:
     phonemes: tuple[Phoneme, ...]
     chars_billed: int = 0
     plan: str = ""
+    request_id: str = ""
 
 
 class Voice(Protocol):
@@ -106,9 +107,16 @@ class Voice(Protocol):
     name: str
     parallel: int
 
+    @property
+    def plan(self) -> str:
+        """Of the account, asked for once; empty where there is none."""
+
     def key(self, text: str, character: Character, emotion: Emotion) -> str: ...
 
-    def speak(self, text: str, character: Character, emotion: Emotion) -> Speech: ...
+    def speak(self, text: str, character: Character, emotion: Emotion) -> Speech:
+        """UserError and NotBilled: it cost nothing; another ProviderError leaves that open."""
+
+    def close(self) -> None: ...
 
 
 class Pictures(Protocol):

@@ -56,6 +56,7 @@ class OfflineVoice:
     """Speaks with one engine. Deterministic: the same key always gives the same samples."""
 
     parallel = 1  # the model uses every core by itself
+    plan = ""
 
     def __init__(self, engine: Engine, phonemiser: Phonemiser) -> None:
         self.name = engine.name
@@ -91,6 +92,9 @@ class OfflineVoice:
         # Resampling rounds to whole samples, so the last time could lie just behind them.
         symbols = _shifted(symbols, 0.0, samples.size / SAMPLE_RATE)
         return _speech(samples, words, spoken, matches, symbols)
+
+    def close(self) -> None:
+        """Nothing is open: the model's memory goes with the object."""
 
     def _read(self, spoken: list[str], text: str) -> tuple[list[Chunk], list[Match]]:
         chunks = self._phonemiser.read(" ".join(form for form in spoken if form))

@@ -1,4 +1,4 @@
-"""What the voice reads aloud for each caption word: no emoji, no markup, Latin letters only.
+"""What the voice reads aloud for each caption word: no emoji and no markup.
 
 Captions keep the script's spelling; this module never changes it, it only says what is heard.
 """
@@ -39,6 +39,24 @@ def spoken_form(word: str) -> str:
     kept = _LONG_NUMBER.sub(lambda run: f" {' '.join(run.group())} ", _HASHTAG.sub("", kept))
     kept = _MINUS.sub("minus ", " ".join(kept.split()))
     return kept if any(c.isalnum() or c in _SIGNS for c in kept) else _pause(kept)
+
+
+def written_form(word: str) -> str:
+    """What a service is sent that reads spelling by itself; `SILENT` for emoji and the like.
+
+    Brackets and signs that services take for markup are left out; letters of any script stay.
+    """
+    plain = word.translate(_SAME_SOUND)
+    kept = "".join(c for c in plain if c in _PUNCTUATION or c in _SIGNS or _is_letter(c))
+    return kept if any(c.isalnum() or c in _SIGNS for c in kept) else _pause(kept)
+
+
+def _is_letter(character: str) -> bool:
+    """A letter, a digit, or an accent on one; not what chooses between text and emoji."""
+    if "\ufe00" <= character <= "\ufe0f":
+        return False
+    category = unicodedata.category(character)
+    return category[0] in "LN" or category in ("Mn", "Mc")
 
 
 def _spoken_character(character: str, word: str) -> str:

@@ -14,6 +14,7 @@ import os
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class KeptSpeech(Section):
     chars_billed: int
     words: tuple[Word, ...]
     phonemes: tuple[Phoneme, ...]
+    plan: str = ""
 
 
 class SpeechStore:
@@ -49,12 +51,13 @@ class SpeechStore:
     def claim(self, key: str) -> Iterator[None]:
         """Keep others from speaking the same; waits for one who is about it, also elsewhere.
 
-        The lock ends with its process. Nobody may claim a second key meanwhile.
+        The lock ends with its process. Whoever holds one may wait for others only while all
+        that he holds are let go without him, as lines are that other threads are speaking.
         """
         folder = self._path(key).parent
         folder.mkdir(parents=True, exist_ok=True)
-        # One file for all keys of a folder: a file per key could never be removed safely.
-        with (folder / "lock").open("w") as file:
+        # A file for many keys: one per key could never be removed safely.
+        with (folder / f"lock-{key[2]}").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -76,6 +79,7 @@ class SpeechStore:
             words=kept.words,
             phonemes=kept.phonemes,
             chars_billed=kept.chars_billed,
+            plan=kept.plan,
         )
 
     def put(self, key: str, speech: Speech, provider: str) -> Speech:
@@ -89,18 +93,13 @@ class SpeechStore:
             chars_billed=speech.chars_billed,
             words=speech.words,
             phonemes=speech.phonemes,
+            plan=speech.plan,
         )
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path.with_suffix(".wav"), sound)
         write_whole(path, kept.model_dump_json().encode())
-        return Speech(
-            samples=read_wav(sound),
-            sample_rate=speech.sample_rate,
-            words=speech.words,
-            phonemes=speech.phonemes,
-            chars_billed=speech.chars_billed,
-        )
+        return replace(speech, samples=read_wav(sound))
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"
