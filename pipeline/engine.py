@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 import shutil
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 
-from pipeline.attempts import Outcome, OutcomeState, read_outcome
+from pipeline.attempts import ErrorKind, Outcome, OutcomeState, read_outcome
+from pipeline.budget import Budget
 from pipeline.config import StudioConfig
 from pipeline.context import CANCEL_FILE
+from pipeline.estimates import Estimates
 from pipeline.executors import Executor, end_old_workers
+from pipeline.prices import Prices, load_prices
 from pipeline.runner import Attempt, Runner, internal_error
 from pipeline.sections import Section
 from pipeline.settlement import EventKind, Hooks, JobEvent, Settlement
@@ -56,11 +60,17 @@ class Engine:
         hooks: Hooks,
         on_event: Callable[[JobEvent], None] = lambda event: None,
         clock: Callable[[], datetime] = utc_now,
+        budget: Budget | None = None,
+        prices: Prices | None = None,
         workflow: Workflow = WORKFLOW,
         cancel_grace_s: float = 3.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`on_event` must not block; `cancel_grace_s` is what a cancelled stage has at least."""
+        """`on_event` must not block; `cancel_grace_s` is what a cancelled stage has at least.
+
+        Without a `budget` everything is booked and nothing waits.
+        """
+        self._db = database
         self._folder = folder
         self._executors = executors
         self._on_event = on_event
@@ -68,11 +78,14 @@ class Engine:
         self._workflow = workflow
         self._cancel_grace_s = cancel_grace_s
         self._jobs = Jobs(database)
+        self._budget = budget or Budget(database, clock=clock)
+        self._estimates = Estimates(config, show, prices or load_prices())
         self._settlement = Settlement(
             database,
             folder,
             workflow=workflow,
             hooks=hooks,
+            budget=self._budget,
             clock=clock,
             tell=self._tell,
             chance=chance,
@@ -104,6 +117,7 @@ class Engine:
         """Bring what an earlier run left behind to an end, then work."""
         await self.end_old_workers()
         await self._recover()
+        await self._try_those_without_budget()
         self._loop = asyncio.create_task(self._work(), name="engine")
 
     def wake(self) -> None:
@@ -181,14 +195,20 @@ class Engine:
         job = await self._jobs.cancel(job_id, now=self._clock())
         if job.state is JobState.CANCELLED:
             self._tell(JobEvent(EventKind.CANCELLED, job))
+            self._help(self._forget_paid(job_id), f"forget job={job_id}")
         elif attempt := self._attempts.get(job_id):
-            helper = asyncio.create_task(self._end(attempt), name=f"cancel job={job_id}")
-            self._helpers.add(helper)
-            helper.add_done_callback(self._helpers.discard)
+            self._help(self._end(attempt), f"cancel job={job_id}")
         else:  # left as it was by an attempt that could not be settled
             await self._settlement.settle(job, Outcome(state=OutcomeState.CANCELLED))
+            self._help(self._forget_paid(job_id), f"forget job={job_id}")
             job = await self._jobs.get(job_id)
         return job
+
+    def _help(self, work: Coroutine[None, None, None], name: str) -> None:
+        """In a task of its own, which is outside of the caller's transaction."""
+        helper = asyncio.create_task(work, name=name)
+        self._helpers.add(helper)
+        helper.add_done_callback(self._helpers.discard)
 
     async def finished(self, episode_id: int | None = None) -> None:
         """Wait until the episode (or everything) has no open job."""
@@ -215,6 +235,12 @@ class Engine:
                 log.exception("job=%d stage=%s was left as it is", job.id, job.stage)
         # What is left belongs to jobs that were settled just before the end.
         await asyncio.to_thread(shutil.rmtree, self._folder.jobs, ignore_errors=True)
+        await self._settlement.forget_all_paid()
+
+    async def _try_those_without_budget(self) -> None:
+        """Somebody may have raised the budget while the bot was away."""
+        waiting = await self._jobs.queued_because(ErrorKind.BUDGET)
+        await self._jobs.hurry([job.id for job in waiting], now=self._clock())
 
     async def _work(self) -> None:
         while True:
@@ -237,11 +263,28 @@ class Engine:
         stages = self._workflow.names_in(lane)
         if free <= 0 or not stages:
             return
-        for job in await self._jobs.claim_due(self._clock(), stages, free):
+        async with self._db.transaction():  # a claim and what it may spend are one
+            jobs = await self._jobs.claim_due(self._clock(), stages, free)
+            allowances = [await self._allowance_usd(job) for job in jobs]
+        for job, allowance_usd in zip(jobs, allowances, strict=True):
             folder = self._folder.attempt(job.id, job.attempt)
-            attempt = Attempt(job, self._workflow.stage(job.stage), folder)
+            attempt = Attempt(job, self._workflow.stage(job.stage), folder, allowance_usd)
             self._attempts[job.id] = attempt
             attempt.task = asyncio.create_task(self._attend(attempt), name=f"job={job.id}")
+
+    async def _allowance_usd(self, job: Job) -> float | None:
+        """Set aside the greatest cost of the job; None when there is no budget."""
+        if not self._budget.is_limited:
+            return None
+        try:
+            greatest_usd = self._estimates.greatest_usd(job.stage, await self._runner.known(job))
+        except StorageUnusable:
+            raise
+        except Exception:
+            # The attempt will say what is wrong with its inputs, or spend what is left at most.
+            log.exception("job=%d its greatest cost is not known", job.id)
+            greatest_usd = math.inf
+        return await self._budget.reserve(job, greatest_usd)
 
     async def _idle_s(self) -> float:
         stages = [
@@ -263,6 +306,7 @@ class Engine:
         job = attempt.job
         try:
             await self._settle(job, await self._outcome(attempt))
+            await self._forget_paid(job.id)
         except Exception:
             # It is still running in the database, so the next start settles it.
             log.exception("job=%d stage=%s was left as it is", job.id, job.stage)
@@ -270,6 +314,12 @@ class Engine:
             del self._attempts[job.id]
             self._note_change()
             self.wake()
+
+    async def _forget_paid(self, job_id: int) -> None:
+        try:
+            await self._settlement.forget_paid(job_id)
+        except (StorageUnusable, OSError):
+            log.exception("job=%d what it paid for is removed at the next start", job_id)
 
     async def _outcome(self, attempt: Attempt) -> Outcome | None:
         """As often as it takes to begin: a full disk must not cost a job its attempts."""

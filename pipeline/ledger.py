@@ -25,7 +25,7 @@ SLACK_USD = 1e-9
 
 
 class Cost(Section):
-    usd: Annotated[float, Field(ge=0)] = 0.0
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     chars: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -85,6 +85,8 @@ class Ledger:
         self._lock = threading.Lock()
         self._costs: dict[int, Cost] = {}
         """The greatest cost of calls under way or lost, the real one of the others."""
+        self._calls = 0
+        self._is_torn = False
 
     @property
     def spent(self) -> Cost:
@@ -100,8 +102,9 @@ class Ledger:
         """
         with self._lock:
             self._refuse_what_does_not_fit(what, greatest)
+            self._calls += 1  # also when the line below fails: it may be there nevertheless
             intent = Intent(
-                call=len(self._costs) + 1,
+                call=self._calls,
                 provider=provider,
                 model=model,
                 what=what,
@@ -118,8 +121,9 @@ class Ledger:
         left = self._allowance_usd - sum(cost.usd for cost in self._costs.values())
         if greatest.usd > left + SLACK_USD:
             raise BudgetSpent(
-                f"{what} may cost ${greatest.usd:.4f} and ${max(left, 0):.4f} of the budget is "
-                "left; it goes on when DAILY_BUDGET_USD and MONTHLY_BUDGET_USD allow it."
+                f"{what[:1].upper()}{what[1:]} may cost ${greatest.usd:.4f} and "
+                f"${max(left, 0):.4f} of the budget is left; it goes on when DAILY_BUDGET_USD "
+                "and MONTHLY_BUDGET_USD allow it."
             )
 
     def _settle(self, result: Result) -> None:
@@ -130,12 +134,28 @@ class Ledger:
     def _write(self, entry: dict[str, object]) -> None:
         if self._path is None:
             return
+        is_new = not self._path.exists()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        # A full disk may have cut the line before; it must not take this one along.
+        line = ("\n" if self._is_torn else "") + json.dumps(entry, ensure_ascii=False) + "\n"
+        self._is_torn = True
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            for folder in (self._path.parent, self._path.parent.parent):
+                _sync_folder(folder)
+        self._is_torn = False
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is only there after a power cut when its folder was synced, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def total(costs: list[Cost]) -> Cost:

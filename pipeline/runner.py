@@ -47,6 +47,7 @@ class Attempt:
     job: Job
     stage: Stage
     folder: Path
+    allowance_usd: float | None = None
     task: asyncio.Task[None] | None = None
     future: Future[str] | None = None
 
@@ -109,7 +110,7 @@ class Runner:
 
     async def _prepare(self, attempt: Attempt) -> Request:
         job, stage = attempt.job, attempt.stage
-        known = await self._known(job)
+        known = await self.known(job)
         if missing := [name for name in stage.inputs if name not in known]:
             raise UserError(
                 f"The {stage.name} stage needs the {missing[0]}, which is not made yet; "
@@ -134,9 +135,10 @@ class Runner:
             folder=str(attempt.folder),
             revision_folder=str(self._folder.revision(episode, revision)),
             inputs={name: known[name] for name in stage.inputs},
+            allowance_usd=attempt.allowance_usd,
         )
 
-    async def _known(self, job: Job) -> dict[str, Any]:
+    async def known(self, job: Job) -> dict[str, Any]:
         """Facts of the services, then those fixed when the job was queued, then the sections."""
         facts = await self._hooks.facts(job, job.stage)
         known: dict[str, Any] = {name: f.model_dump(mode="json") for name, f in facts.items()}

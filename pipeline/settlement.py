@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from pipeline.attempts import NOT_ARTEFACTS, ErrorKind, Outcome, OutcomeState
+from pipeline.budget import Budget
+from pipeline.context import paid_folder, receipts_file
 from pipeline.errors import UserError
-from pipeline.sections import Script, Section, Voices
+from pipeline.ledger import read_receipts
+from pipeline.sections import Section
 from pipeline.workflow import SECTIONS, Workflow
 from storage.database import Database
 from storage.episodes import SECTIONS as STORED_SECTIONS
@@ -21,8 +25,8 @@ from storage.episodes import Episodes
 from storage.errors import InvalidTransition, RecordNotFound
 from storage.files import move_files
 from storage.folder import DataFolder
-from storage.jobs import Jobs
-from storage.metrics import Metrics, Spent
+from storage.jobs import OPEN, Jobs
+from storage.metrics import Metrics
 from storage.records import Job
 from storage.states import EpisodeState, JobState
 
@@ -43,6 +47,7 @@ class EventKind(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RETRYING = "retrying"
+    WAITING = "waiting"  # for the budget; `error` says how it goes on
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Settlement:
         *,
         workflow: Workflow,
         hooks: Hooks,
+        budget: Budget,
         clock: Callable[[], datetime],
         tell: Callable[[JobEvent], None],
         chance: Callable[[], float],
@@ -86,6 +92,7 @@ class Settlement:
         self._folder = folder
         self._workflow = workflow
         self._hooks = hooks
+        self._budget = budget
         self._clock = clock
         self._tell = tell
         self._chance = chance
@@ -102,13 +109,15 @@ class Settlement:
             await self._cancel(job, outcome.error)
         elif outcome.state is OutcomeState.SUCCEEDED:
             await self._succeed(job, outcome)
+        elif outcome.error_kind is ErrorKind.BUDGET:
+            await self._wait(job, outcome)
         else:
             await self._fail(job, outcome)
         await self._sweep(job)
 
     async def interrupted(self, job: Job) -> None:
         """The bot ended during the attempt: queue it again, unless that happens all the time."""
-        ceiling = self._workflow.stage(job.stage).attempts + INTERRUPTIONS
+        ceiling = self._workflow.stage(job.stage).attempts + INTERRUPTIONS + job.waits
         if job.cancel_asked:
             await self._cancel(job, "")
         elif job.attempt >= ceiling:
@@ -122,7 +131,8 @@ class Settlement:
                 ),
             )
         else:
-            job = await self._jobs.give_back(job.id, now=self._clock(), ceiling=ceiling)
+            async with self._paying(job):
+                job = await self._jobs.give_back(job.id, now=self._clock(), ceiling=ceiling)
             self._tell(JobEvent(EventKind.QUEUED, job))
         await self._sweep(job)
 
@@ -148,9 +158,9 @@ class Settlement:
                 leave=NOT_ARTEFACTS,
             )
         try:
-            async with self._db.transaction():
+            async with self._paying(job):
                 done = await self._jobs.finish(job.id, JobState.SUCCEEDED, now=self._clock())
-                await self._keep(done, outcome, result)
+                await self._keep(done, outcome)
                 await self._hooks.settled(done, job.stage, result)
                 following = await self._queue_next(done)
         except (UserError, RecordNotFound, InvalidTransition) as error:
@@ -163,7 +173,7 @@ class Settlement:
         if following is not None:
             self._tell(JobEvent(EventKind.QUEUED, following))
 
-    async def _keep(self, job: Job, outcome: Outcome, result: Section) -> None:
+    async def _keep(self, job: Job, outcome: Outcome) -> None:
         if job.episode_id is None or job.revision is None:
             return
         if job.stage in STORED_SECTIONS:
@@ -176,7 +186,6 @@ class Settlement:
             stage=job.stage,
             seconds=outcome.seconds,
             peak_rss_mb=outcome.peak_rss_mb,
-            spent=_spent(result),
             now=self._clock(),
         )
 
@@ -196,22 +205,34 @@ class Settlement:
     async def _fail(self, job: Job, outcome: Outcome) -> None:
         kind = outcome.error_kind or ErrorKind.BUG
         if outcome.retryable and job.attempt < job.max_attempts:
-            delay = retry_delay_s(kind, job.attempt, outcome.retry_after_s, self._chance())
-            job = await self._jobs.requeue(
-                job.id,
-                run_after=self._clock() + timedelta(seconds=delay),
-                error=outcome.error,
-                error_kind=kind,
-            )
+            tried = job.attempt - job.waits
+            delay = retry_delay_s(kind, tried, outcome.retry_after_s, self._chance())
+            async with self._paying(job):
+                job = await self._jobs.requeue(
+                    job.id,
+                    run_after=self._clock() + timedelta(seconds=delay),
+                    error=outcome.error,
+                    error_kind=kind,
+                )
             self._tell(JobEvent(EventKind.RETRYING, job))
             return
-        async with self._db.transaction():
+        async with self._paying(job):
             job = await self._finish(job, JobState.FAILED, outcome.error, kind)
             await self._hooks.failed(job)
         self._tell(JobEvent(EventKind.FAILED, job))
 
+    async def _wait(self, job: Job, outcome: Outcome) -> None:
+        async with self._paying(job):
+            await self._jobs.wait(
+                job.id,
+                run_after=self._budget.look_again(),
+                error=outcome.error,
+                error_kind=ErrorKind.BUDGET,
+            )
+        self._tell(JobEvent(EventKind.WAITING, await self._jobs.get(job.id)))
+
     async def _cancel(self, job: Job, reason: str) -> None:
-        async with self._db.transaction():
+        async with self._paying(job):
             job = await self._finish(job, JobState.CANCELLED, reason, "")
         self._tell(JobEvent(EventKind.CANCELLED, job))
 
@@ -230,6 +251,43 @@ class Settlement:
             )
         return job
 
+    @asynccontextmanager
+    async def _paying(self, job: Job) -> AsyncIterator[None]:
+        """A transaction that also books what the attempt has paid, and frees the rest."""
+        file = receipts_file(self._folder.path, job.id, job.attempt)
+        receipts = await asyncio.to_thread(read_receipts, file)
+        async with self._db.transaction():
+            yield
+            booked = await self._budget.book(job, receipts)
+            if job.episode_id is not None and job.revision is not None:
+                await self._metrics.add_cost(
+                    job.episode_id, job.revision, booked, now=self._clock()
+                )
+            waiting = await self._jobs.queued_because(ErrorKind.BUDGET)
+            free = await self._budget.with_more_room(waiting)
+            await self._jobs.hurry(free, now=self._clock())
+
+    async def forget_paid(self, job_id: int) -> None:
+        """Remove the answers a final job has paid for; it must be booked and committed."""
+        folder = paid_folder(self._folder.path, job_id)
+        async with self._db.transaction():  # nobody claims it again meanwhile
+            job = await self._jobs.get(job_id)
+            if job.state in OPEN:
+                return
+            self._budget.forget(job_id)
+            aside = folder.with_name(f"{job_id}-{job.attempt}.old")
+            if folder.exists():
+                folder.rename(aside)
+        await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+
+    async def forget_all_paid(self) -> None:
+        """The same for every folder that an earlier run left behind."""
+        folders = list(self._folder.paid.glob("*"))
+        keep = {str(job.id) for job in await self._jobs.open()}
+        for folder in folders:
+            if folder.name not in keep:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
     async def _sweep(self, job: Job) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder.job(job.id), ignore_errors=True)
 
@@ -240,11 +298,3 @@ def retry_delay_s(
     """Doubles with each attempt, up to a quarter more by chance; never less than was asked for."""
     delay = min(FIRST_DELAY_S.get(kind, 1.0) * 2.0 ** (attempt - 1), LONGEST_DELAY_S)
     return max(delay, retry_after_s or 0.0) * (1 + chance / 4)
-
-
-def _spent(result: Section) -> Spent:
-    if isinstance(result, Script):
-        return Spent(cost_usd=result.metadata.cost_usd)
-    if isinstance(result, Voices):
-        return Spent(chars_tts=sum(line.chars_billed for line in result.lines))
-    return Spent()

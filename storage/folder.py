@@ -67,6 +67,11 @@ class DataFolder:
     def attempt(self, job: int, attempt: int) -> Path:
         return self.job(job) / str(attempt)
 
+    @property
+    def paid(self) -> Path:
+        """Receipts and answers that were paid for, a folder per job; they outlive attempts."""
+        return self.path / "paid"
+
     def resolve(self, relative: str | Path) -> Path:
         """The absolute path; StorageUnusable when it would leave the folder (links included)."""
         path = (self.path / relative).resolve()

@@ -99,6 +99,28 @@ class Jobs:
             (to_text(run_after), error, error_kind),
         )
 
+    async def wait(self, job_id: int, *, run_after: datetime, error: str, error_kind: str) -> Job:
+        """Queue a running job again for later; the attempt costs nothing."""
+        return await self._move(
+            job_id,
+            JobState.QUEUED,
+            "run_after = ?, error = ?, error_kind = ?, waits = waits + 1,"
+            " max_attempts = max_attempts + 1",
+            (to_text(run_after), error, error_kind),
+        )
+
+    async def queued_because(self, error_kind: str) -> list[Job]:
+        """Queued jobs whose last attempt ended with this kind of error."""
+        return await self._where("state = ? AND error_kind = ?", (JobState.QUEUED, error_kind))
+
+    async def hurry(self, job_ids: Collection[int], *, now: datetime) -> None:
+        """Make queued jobs due at once."""
+        await self._db.execute(
+            f"UPDATE jobs SET run_after = min(run_after, ?) WHERE state = ?"
+            f" AND id IN ({_marks(job_ids)})",
+            (to_text(now), JobState.QUEUED, *job_ids),
+        )
+
     async def give_back(self, job_id: int, *, now: datetime, ceiling: int) -> Job:
         """Queue an interrupted job again; the attempt is made good while below `ceiling`."""
         return await self._move(

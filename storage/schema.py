@@ -22,7 +22,7 @@ def migrate(path: Path, migrations: Path = MIGRATIONS) -> int:
         connection.execute("PRAGMA synchronous = FULL")
         version = _version(connection, path, newest=len(steps))
         for number in range(version + 1, len(steps) + 1):
-            if number > 1:
+            if version > 0:  # there is nothing to lose in a new file
                 _back_up(connection, path, number - 1)
             _apply(connection, number, steps[number - 1].read_text(encoding="utf-8"))
     return len(steps)

@@ -263,7 +263,7 @@ async def test_facts_fixed_when_queued_win_over_those_of_the_services(studio, tm
     await studio.engine.queue(
         "script", episode_id=episode.id, revision=1, facts={"memory": Memory(texts=("old",))}
     )
-    known = await studio.engine._runner._known((await studio.jobs.open())[0])
+    known = await studio.engine._runner.known((await studio.jobs.open())[0])
     assert known["memory"]["texts"] == ["old"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from storage.errors import InvalidTransition, RecordNotFound
 from storage.images import Images
 from storage.messages import Messages
-from storage.metrics import Metrics, Spent
+from storage.metrics import Metrics
 from storage.notes import Notes
 from storage.records import NewImage, NewTrend
 from storage.trends import Trends
@@ -120,17 +120,13 @@ async def test_usage_counted_at_once_from_two_sides_adds_up(images, now):
 
 
 async def test_metrics_add_up_to_one_row_per_revision(metrics, episode, now):
-    spent = Spent(cost_usd=0.25, chars_tts=100, tokens_in=10, tokens_out=20)
-    await metrics.record(
-        episode.id, 1, stage="voices", seconds=2.0, peak_rss_mb=500.0, spent=spent, now=now
-    )
+    await metrics.record(episode.id, 1, stage="voices", seconds=2.0, peak_rss_mb=500.0, now=now)
     await metrics.record(
         episode.id, 1, stage="video", seconds=3.0, peak_rss_mb=300.0, now=now + DAY
     )
     row = await metrics.get(episode.id, 1)
     assert (row.seconds_audio, row.seconds_video, row.seconds_total) == (2.0, 3.0, 5.0)
-    assert (row.seconds_script, row.peak_rss_mb, row.cost_usd) == (None, 500.0, 0.25)
-    assert (row.chars_tts, row.tokens_in, row.tokens_out) == (100, 10, 20)
+    assert (row.seconds_script, row.peak_rss_mb) == (None, 500.0)
     assert (row.timestamp, row.result) == (now + DAY, "succeeded")
 
 
