@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from pipeline.publishing.answers import PLATFORM, TRANSIENT_S, Unreadable
 from pipeline.publishing.base import (
     Container,
     ContainerState,
@@ -33,7 +34,7 @@ from pipeline.publishing.base import (
     Unknown,
     Unseen,
 )
-from pipeline.publishing.graph import PLATFORM, TRANSIENT_S, Graph, Unreadable
+from pipeline.publishing.graph import Graph
 
 CHUNK = 1 << 18
 UPLOAD_TRIES = 4

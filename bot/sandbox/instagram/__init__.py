@@ -13,6 +13,7 @@ from bot.sandbox.instagram.faults import (
 )
 from bot.sandbox.instagram.records import Container, Post, Request
 from bot.sandbox.instagram.sandbox import InstagramSandbox
+from bot.sandbox.instagram.tokens import Token
 
 __all__ = [
     "FAILED_AFTER",
@@ -28,6 +29,7 @@ __all__ = [
     "Post",
     "Reply",
     "Request",
+    "Token",
     "Truncated",
     "refusal",
 ]

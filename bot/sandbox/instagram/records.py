@@ -35,7 +35,11 @@ class Container:
 
 @dataclass(frozen=True)
 class Request:
-    """A call as it came in, by name: create, upload, status, publish, look_up, permalink, quota."""
+    """A call as it came in, by name.
+
+    create, upload, status, publish, look_up, permalink, quota; refresh, exchange, debug_token;
+    me, accounts.
+    """
 
     call: str
     method: str

@@ -14,6 +14,7 @@ CREATE_PARAMETERS = {
     *("video_url", "is_ai_generated", "audio_name", "location_id", "user_tags", "collaborators"),
 }
 CONTAINER_FIELDS = {"id", "status", "status_code", "video_status"}
+PAGE_FIELDS = {"id": None, "name": None, "instagram_business_account": {"id", "username"}}
 MEDIA_FIELDS = {"id", "caption", "permalink", "timestamp", "media_product_type", "media_type"}
 
 
@@ -22,6 +23,7 @@ class GraphError(Exception):
 
     def __init__(self, message: str, code: int, subcode: int = 0, status: int = 400) -> None:
         super().__init__(message)
+        self.message, self.code = message, code
         self.body = error_body(message, code, subcode)
         self.status = status
 
@@ -77,6 +79,24 @@ def fields(
         if name not in known:
             raise GraphError(f"Tried accessing nonexisting field ({name})", 100)
     return {name: facts[name] for name in dict.fromkeys([*asked, *always])}
+
+
+def nested(
+    facts: dict[str, Any], parameters: dict[str, str], known: dict[str, set[str] | None]
+) -> dict[str, Any]:
+    """Fields of which some have fields of their own: `name,account{id,username}`.
+
+    What an object lacks is left out, as the platform does.
+    """
+    found = {"id": facts["id"]}
+    for name, inner in re.findall(r"(\w+)(?:\{([^}]*)\})?", parameters.get("fields", "id")):
+        if name not in known:
+            raise GraphError(f"Tried accessing nonexisting field ({name})", 100)
+        asked = {"fields": inner or "id"}
+        if name in facts:
+            of_its_own = known[name]
+            found[name] = fields(facts[name], asked, of_its_own) if of_its_own else facts[name]
+    return found
 
 
 def format_fault(data: bytes) -> str:

@@ -30,15 +30,20 @@ from bot.sandbox.instagram.faults import (
 )
 from bot.sandbox.instagram.records import Container, Post, Request
 from bot.sandbox.instagram.rules import GraphError
+from bot.sandbox.instagram.tokens import Tokens
 
 VERSION = "v26.0"
 LIFETIME = timedelta(hours=24)
+TOKEN_CALLS = {"refresh", "exchange", "debug_token"}
 Handler = Callable[[web.Request, dict[str, str]], Awaitable[dict[str, Any]]]
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class InstagramSandbox:
-    """`async with InstagramSandbox(token, user_id) as ig`; faults are switched on by `fail()`."""
+    """`async with InstagramSandbox(token, user_id) as ig`; faults are switched on by `fail()`.
+
+    `login` says which of the two hosts this is. `usage` goes into the headers of every answer.
+    """
 
     def __init__(
         self,
@@ -47,10 +52,16 @@ class InstagramSandbox:
         *,
         processing_s: float = 0,
         quota_total: int = 50,
+        login: str = "facebook",
+        app_id: str = "1234567890",
+        app_secret: str = "app0secret0of0the0sandbox",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.token, self.user_id = token, user_id
         self.processing_s, self.quota_total = processing_s, quota_total
+        self.tokens = Tokens(token, login=login, app_id=app_id, app_secret=app_secret, now=now)
+        self.page, self.username = "Butcher and Nutsy", "butcherandnutsy"
+        self.usage: dict[str, str] = {}
         self.posts: list[Post] = []
         self.containers: dict[str, Container] = {}
         self.requests: list[Request] = []
@@ -100,6 +111,11 @@ class InstagramSandbox:
                 web.get(f"{user}/media", self._call("look_up", self._list)),
                 web.post(f"{user}/media_publish", self._call("publish", self._publish)),
                 web.get(f"{user}/content_publishing_limit", self._call("quota", self._quota)),
+                web.get(f"/{VERSION}/me", self._call("me", self._me)),
+                web.get(f"/{VERSION}/me/accounts", self._call("accounts", self._accounts)),
+                web.get("/refresh_access_token", self._call("refresh", self._refresh)),
+                web.get(f"/{VERSION}/oauth/access_token", self._call("exchange", self._exchange)),
+                web.get(f"/{VERSION}/debug_token", self._call("debug_token", self._debug)),
                 web.get(f"/{VERSION}/{{id}}", self._object),
             ]
         )
@@ -124,9 +140,11 @@ class InstagramSandbox:
             faults = self._faults.get(name)
             fault = faults.pop(0) if faults else None
             try:
-                return await self._answer(name, handler, request, parameters, fault)
+                answer = await self._answer(name, handler, request, parameters, fault)
             except GraphError as error:
-                return _json_text(error.body, error.status)
+                answer = _json_text(error.body, error.status)
+            answer.headers.update(self.usage)
+            return answer
 
         return answer
 
@@ -168,11 +186,11 @@ class InstagramSandbox:
         self, call: str, request: web.Request, parameters: dict[str, str]
     ) -> dict[str, str]:
         """The parameters without the token; code 190 without the right one."""
+        if call in TOKEN_CALLS:  # each looks at the tokens it was given by itself
+            return parameters
         scheme = "OAuth" if call == "upload" else "Bearer"
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
-        token = parameters.get("access_token", given if kind == scheme else "")
-        if token != self.token:
-            raise GraphError("Invalid OAuth access token.", 190, status=401)
+        self.tokens.check(parameters.get("access_token", given if kind == scheme else ""))
         return {name: value for name, value in parameters.items() if name != "access_token"}
 
     def _spoil(self, request: web.Request, parameters: dict[str, str], fault: Fault) -> None:
@@ -210,7 +228,8 @@ class InstagramSandbox:
             raise GraphError(f"Unexpected parameter {unknown[0]}", 100)
         if parameters.get("media_type") != "REELS":
             raise GraphError("Only photo or video can be accepted as media type.", 9004, 2207052)
-        if parameters.get("upload_type") != "resumable":
+        is_file = parameters.get("upload_type") == "resumable"
+        if not is_file or self.tokens.login == "instagram":
             raise GraphError("The parameter video_url is required", 100)
         container = Container(
             id=str(next(self._ids)),
@@ -317,6 +336,37 @@ class InstagramSandbox:
         config = {"quota_total": self.quota_total, "quota_duration": 86400}
         facts = {"quota_usage": self._used_today(), "config": config}
         return {"data": [rules.fields(facts, parameters, set(facts), always=())]}
+
+    async def _me(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        if self.tokens.login == "instagram":
+            facts = {"id": "7", "user_id": self.user_id, "username": self.username}
+        else:
+            facts = {"id": "122100000000000000", "name": "Studio"}
+        return rules.fields(facts, parameters, set(facts))
+
+    async def _accounts(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        if self.tokens.login == "instagram":
+            raise GraphError("Tried accessing nonexisting field (accounts)", 100)
+        account = {"id": self.user_id, "username": self.username}
+        pages: list[dict[str, Any]] = [
+            {"name": "A page without Instagram", "id": "101"},
+            {"name": self.page, "id": "102", "instagram_business_account": account},
+        ]
+        return {
+            "data": [rules.nested(page, parameters, rules.PAGE_FIELDS) for page in pages],
+            "paging": {"cursors": {"before": "a", "after": "b"}},
+        }
+
+    async def _refresh(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        return self.tokens.refresh(parameters)
+
+    async def _exchange(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        return self.tokens.exchange(parameters)
+
+    async def _debug(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        asking = parameters.pop("access_token", given if kind == "Bearer" else "")
+        return self.tokens.debug(asking, parameters)
 
     def _used_today(self) -> int:
         return sum(self._now() - post.timestamp < LIFETIME for post in self.posts)

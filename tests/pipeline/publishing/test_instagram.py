@@ -113,8 +113,8 @@ BEFORE_PUBLISH = [
     ((-1, 2207053), StartOver),
     ((-2, 2207003), StartOver),
     ((-2, 2207020), StartOver),
-    ((24, 2207006), StartOver),
-    ((24, 2207008), StartOver),
+    ((24, 2207006), Unseen),
+    ((24, 2207008), Unseen),
     ((100, 33), Unseen),
 ]
 
@@ -316,7 +316,7 @@ async def test_a_slow_platform_is_a_passing_error(ig, outgoing, monkeypatch):
     async def never(*args, **kwargs):
         raise httpx.ReadTimeout("slow")
 
-    monkeypatch.setattr(publisher._graph._client, "send", never)
+    monkeypatch.setattr(publisher._graph._wire._client, "send", never)
 
     with pytest.raises(Passing, match="ReadTimeout"):
         await publisher.quota()

@@ -350,7 +350,7 @@ async def test_a_retry_is_refused_while_the_platform_says_it_is_public(channel, 
     episode = await channel.approved_reel()
     channel.ig.listing_delay_s = 10**6
     channel.ig.fail("publish", Late(2))
-    channel.publisher._graph._client.timeout = 0.3
+    channel.publisher._graph._wire._client.timeout = 0.3
     unknown = await channel.settle(episode, slot)
 
     with pytest.raises(UserError, match="public"):
@@ -364,7 +364,7 @@ async def test_an_unknown_post_that_is_listed_later_is_found(channel, slot):
     episode = await channel.approved_reel()
     channel.ig.listing_delay_s = 7200
     channel.ig.fail("publish", Late(2))
-    channel.publisher._graph._client.timeout = 0.3
+    channel.publisher._graph._wire._client.timeout = 0.3
     await channel.settle(episode, slot)
 
     channel.clock.advance(hours=3)
