@@ -92,23 +92,39 @@ def _structure(script: Script, show: Show, *, lines_min: int, lines_max: int) ->
         yield f"{silent} says nothing; both characters must speak."
 
 
-def _words(script: Script, show: Show) -> Iterator[str]:
-    texts = [(f"Line {line.index}", line.text) for line in script.lines]
-    for where, text in [*texts, ("The caption", script.caption)]:
-        yield from (f"{where} {what}." for form, what in _FORBIDDEN_TEXT if form.search(text))
-        if any(_is_invisible(char) for char in text if where != "The caption" or char != "\n"):
-            yield f"{where} contains control or direction characters."
-        yield from (
+def text_problems(where: str, text: str, show: Show, *, spoken: bool) -> list[str]:
+    """What is wrong with one text that goes out; `where` begins each sentence ("Line 2").
+
+    A caption (not `spoken`) may have line breaks.
+    """
+    return [
+        *(f"{where} {what}." for form, what in _FORBIDDEN_TEXT if form.search(text)),
+        *_invisible(where, text if spoken else text.replace("\n", " ")),
+        *(
             f"{where} contains the blocked word {word!r}."
             for word in show.blocked_words
             if names_topic(word, text)
-        )
-    for where, text in texts:
-        yield from (
-            f"{where} says {word!r}, which no voice of this show may say; use a nickname."
-            for word in show.unspoken_words
-            if names_topic(word, text)
-        )
+        ),
+    ]
+
+
+def _invisible(where: str, text: str) -> Iterator[str]:
+    if any(_is_invisible(char) for char in text):
+        yield f"{where} contains control or direction characters."
+
+
+def _words(script: Script, show: Show) -> Iterator[str]:
+    for line in script.lines:
+        yield from text_problems(f"Line {line.index}", line.text, show, spoken=True)
+    yield from text_problems("The caption", script.caption, show, spoken=False)
+    for line in script.lines:
+        yield from unspeakable(f"Line {line.index}", line.text, show)
+
+
+def unspeakable(where: str, text: str, show: Show) -> Iterator[str]:
+    for word in show.unspoken_words:
+        if names_topic(word, text):
+            yield f"{where} says {word!r}, which no voice of this show may say; use a nickname."
 
 
 def _post(script: Script, show: Show, *, max_hashtags: int) -> Iterator[str]:

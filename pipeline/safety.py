@@ -53,6 +53,17 @@ def refusal(topic: str, headlines: Sequence[str] = ()) -> str | None:
     return None
 
 
+def sensitive_words(text: str) -> list[tuple[str, str]]:
+    """What a dialogue must not touch: (reason, word) for each word found, as in a headline."""
+    words = _load()
+    plain = words.harmless.sub(" ", _plain(text))
+    return [
+        (subject.reason, found[0].strip())
+        for subject in words.subjects
+        for found in subject.anywhere.finditer(plain)
+    ]
+
+
 def _sentence(topic: str, reason: str, found: str) -> str:
     shown = "".join(char for char in topic if char.isprintable())[:60]
     return f"No reel about “{shown}”: {reason} (“{found.strip()}”). Choose another topic."

@@ -11,7 +11,7 @@ from pipeline.sections import Brief, Memory, Script
 def run(brief: Brief, memory: Memory, *, ctx: StageContext) -> Script:
     """Also leaves `script.json` in the folder of the attempt."""
     ctx.report(0.0, "writing the script")
-    writer = factory.writer(cast(WriterConfig, ctx.config))
+    writer = factory.writer(cast(WriterConfig, ctx.config), ctx)
     script = writer.write(brief, memory, ctx.show)
     ctx.check_cancelled()
     text = script.model_dump_json(indent=2)

@@ -4,13 +4,25 @@ import re
 from collections.abc import Iterable
 
 WORDS_IN_A_ROW = 4
+MOST_OVERLAP = 0.30
+"""Of the four-word runs of two scripts; more is the same joke again."""
 
 
 def grams(text: str) -> frozenset[tuple[str, ...]]:
     """All runs of four words, in lower case and without punctuation."""
-    words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.casefold())
+    words = plain_words(text)
     runs = range(len(words) - WORDS_IN_A_ROW + 1)
     return frozenset(tuple(words[n : n + WORDS_IN_A_ROW]) for n in runs)
+
+
+def plain_words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.casefold())
+
+
+def ends_with(text: str, last_line: str) -> bool:
+    """Whether a dialogue ends on this line, punctuation and case aside."""
+    ending = plain_words(last_line)
+    return bool(ending) and plain_words(text)[-len(ending) :] == ending
 
 
 def overlap(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:

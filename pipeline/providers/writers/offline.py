@@ -5,21 +5,34 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pipeline.checks import check_script, estimated_seconds
 from pipeline.errors import UserError
 from pipeline.providers.writers.grammar import Slots, slots_for
 from pipeline.providers.writers.grammar_data import Grammar, Sketch, load_grammar
-from pipeline.providers.writers.novelty import grams, greatest_overlap
+from pipeline.providers.writers.novelty import MOST_OVERLAP, grams, greatest_overlap
+from pipeline.providers.writers.prompt import usable_topics
 from pipeline.providers.writers.topics import derived_slots, family_of, spoken_topic, topic_hashtag
 from pipeline.safety import refusal
-from pipeline.sections import Brief, Line, Memory, Script, ScriptMetadata
+from pipeline.sections import (
+    Brief,
+    Line,
+    Memory,
+    Pitch,
+    Pitches,
+    Premise,
+    Script,
+    ScriptMetadata,
+    Topic,
+    Topics,
+)
 from pipeline.shows import Show
 
 MODEL = "grammar-1"
 REST_REELS = 10  # a sketch is not used again within so many reels
-MOST_OVERLAP = 0.30  # of the four-word runs of two scripts
 DRAFTS_PER_SKETCH = 4
 GOOD_SECONDS = (20.0, 36.0)
 
@@ -50,12 +63,31 @@ class OfflineWriter:
         family = family_of(spoken, brief.headlines, self._grammar.families)
         sketches = self._fitting(family, slots, memory)
         drafts = list(self._drafts(brief, memory, show, family, slots, sketches))
+        if brief.premise:
+            drafts = [d for d in drafts if _keeps(d.script, brief.premise)] or drafts
         problems: list[str] = []
         for draft in sorted(drafts, key=lambda draft: -draft.merit):
             problems = self._problems(draft.script, show, spoken)
             if not problems:
                 return draft.script
         raise UserError(self._why_not(brief.topic, problems))
+
+    def pitch(self, topics: Topics, memory: Memory, show: Show) -> Pitches:
+        """The first and the last line of scripts it would write, each from another sketch.
+
+        A brief with such a premise gives that very script, as long as its sketch may be used.
+        """
+        found: list[Pitch] = []
+        for topic in usable_topics(topics, memory):
+            if len(found) == topics.count:
+                break
+            with suppress(UserError):  # the grammar has nothing fresh for it
+                script = self.write(_pitched(topic), memory, show)
+                found.append(_pitch_of(script, topic))
+                memory = _with(script, memory)
+        if not found:
+            raise UserError("No topic of these days can be pitched; /trends fetch asks for more.")
+        return Pitches(pitches=tuple(found), provider=self.name)
 
     def _fitting(self, family: str, slots: dict[str, str], memory: Memory) -> list[Sketch]:
         resting = set(memory.skeletons[:REST_REELS])
@@ -173,9 +205,49 @@ def prompt_hash(grammar: Grammar, show: Show) -> str:
     return hashlib.sha256(f"{grammar.sha256}\n{bible}".encode()).hexdigest()
 
 
+def _pitched(topic: Topic) -> Brief:
+    """A brief as it will be once the pitch is chosen, as far as drafts depend on it."""
+    unknown = Premise(hook="?", last_line="?")
+    return Brief(
+        episode=0,
+        topic=topic.name,
+        headlines=topic.headlines,
+        source=topic.source,
+        premise=unknown,
+        created_at=datetime.min.replace(tzinfo=UTC),
+    )
+
+
+def _pitch_of(script: Script, topic: Topic) -> Pitch:
+    bundled = topic.source == "evergreen"
+    return Pitch(
+        topic=topic.name,
+        source=topic.source,
+        hook=script.lines[0].text,
+        last_line=script.lines[-1].text,
+        why="It never gets old." if bundled else f"People talk about it now ({topic.source}).",
+    )
+
+
+def _with(script: Script, memory: Memory) -> Memory:
+    """The memory after this script, so that the next pitch is another joke."""
+    return memory.model_copy(
+        update={
+            "skeletons": (script.metadata.skeleton, *memory.skeletons),
+            "texts": (dialogue(script), *memory.texts),
+        }
+    )
+
+
+def _keeps(script: Script, premise: Premise) -> bool:
+    return (script.lines[0].text, script.lines[-1].text) == (premise.hook, premise.last_line)
+
+
 def _seed(brief: Brief, sketch: str, attempt: int) -> int:
-    day = brief.created_at.date().isoformat()
-    key = f"{brief.topic.casefold()}\n{day}\n{brief.episode}\n{sketch}\n{attempt}"
+    # A pitch is drafted before there is an episode, and chosen on whatever day.
+    day = "pitch" if brief.premise else brief.created_at.date().isoformat()
+    episode = 0 if brief.premise else brief.episode
+    key = f"{brief.topic.casefold()}\n{day}\n{episode}\n{sketch}\n{attempt}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 

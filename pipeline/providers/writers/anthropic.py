@@ -1,0 +1,124 @@
+"""Anthropic's messages with structured output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import anthropic
+import httpx2
+from pydantic import BaseModel, Field, ValidationError
+
+from pipeline.config import WriterConfig
+from pipeline.providers.base import Reply, Stop, Turn
+from pipeline.providers.writers import chat
+from pipeline.providers.writers.failures import Service
+
+_STOPS = {
+    "refusal": Stop.REFUSAL,
+    "max_tokens": Stop.LENGTH,
+    "model_context_window_exceeded": Stop.LENGTH,
+}
+
+
+class AnthropicModel:
+    name = "anthropic"
+
+    def __init__(self, config: WriterConfig) -> None:
+        """UserError when the key is missing or would travel unprotected."""
+        self.model = chat.model_of(config)
+        key, url = chat.key_of(config), chat.base_url_of(config)
+        self._service = Service("Anthropic", "ANTHROPIC", self.model, key)
+        self._base_url = url or "https://api.anthropic.com"
+        self._timeout = httpx2.Timeout(chat.read_timeout_s(config), connect=chat.CONNECT_TIMEOUT_S)
+
+    def ask(
+        self, system: str, turns: Sequence[Turn], *, schema: dict[str, Any], max_tokens: int
+    ) -> Reply:
+        said = [{"role": turn.role, "content": turn.text} for turn in turns]
+        with self._translated(), self._client() as client:
+            answer = client.messages.with_raw_response.create(
+                model=self.model,
+                max_tokens=max_tokens,
+                system=system,
+                messages=cast(Any, said),
+                output_config={"format": {"type": "json_schema", "schema": schema}},
+            )
+            text, headers = answer.http_response.text, answer.headers
+        return self._reply(text, headers.get("request-id", ""))
+
+    def _reply(self, text: str, request_id: str) -> Reply:
+        try:
+            message = _Message.model_validate_json(text)
+        except ValidationError as error:
+            raise self._service.unreadable() from error
+        return Reply(
+            text="".join(block.text for block in message.content if block.type == "text"),
+            stop=_STOPS.get(message.stop_reason or "", Stop.END),
+            tokens_in=message.usage.whole_input,
+            tokens_out=message.usage.output_tokens,
+            model=message.model or self.model,
+            request_id=request_id,
+        )
+
+    @contextmanager
+    def _client(self) -> Iterator[anthropic.Anthropic]:
+        """For one call: it follows no redirect, uses no proxy of the environment, never retries."""
+        with httpx2.Client(timeout=self._timeout, follow_redirects=False, trust_env=False) as http:
+            yield anthropic.Anthropic(
+                api_key=self._service.secret,
+                base_url=self._base_url,
+                max_retries=0,
+                timeout=self._timeout,
+                http_client=http,
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except anthropic.APITimeoutError as error:
+            never_sent = isinstance(error.__cause__, httpx2.ConnectTimeout)
+            raise self._lost(never_sent=never_sent, timed_out=True) from error
+        except anthropic.APIConnectionError as error:
+            never_sent = isinstance(error.__cause__, httpx2.ConnectError)
+            raise self._lost(never_sent=never_sent, timed_out=False) from error
+        except anthropic.APIStatusError as error:
+            detail = error.api_message or error.response.text[:500]
+            raise self._service.refused(
+                error.status_code, error.type or "", detail, error.response.headers
+            ) from error
+        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
+            raise self._service.unreadable() from error
+
+    def _lost(self, *, never_sent: bool, timed_out: bool) -> Exception:
+        return (
+            self._service.unreachable() if never_sent else self._service.lost(timed_out=timed_out)
+        )
+
+
+class _Block(BaseModel):
+    type: str
+    text: str = ""
+
+
+class _Usage(BaseModel):
+    input_tokens: int = Field(ge=0)
+    output_tokens: int = Field(ge=0)
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+
+    @property
+    def whole_input(self) -> int:
+        cached = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
+        return self.input_tokens + cached
+
+
+class _Message(BaseModel):
+    """What we read of an answer; after a refusal `content` may be empty."""
+
+    content: list[_Block]
+    stop_reason: str | None
+    model: str = ""
+    usage: _Usage

@@ -1,0 +1,166 @@
+"""OpenAI's chat completions, also as Ollama and llama.cpp servers speak them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import httpx2
+import openai
+from pydantic import BaseModel, Field, ValidationError
+
+from pipeline.config import WriterConfig
+from pipeline.providers.base import Reply, Stop, Turn
+from pipeline.providers.writers import chat
+from pipeline.providers.writers.failures import Service
+
+_STOPS = {"length": Stop.LENGTH, "content_filter": Stop.REFUSAL}
+
+
+class OpenAIModel:
+    name = "openai"
+
+    def __init__(self, config: WriterConfig) -> None:
+        """UserError when the key is missing or would travel unprotected."""
+        self.model = chat.model_of(config)
+        self._own_server = chat.is_own_server(config)
+        self._takes_schemas = True
+        key, url = chat.key_of(config), chat.base_url_of(config)
+        self._service = Service("OpenAI", "OPENAI", self.model, key)
+        self._base_url = url or "https://api.openai.com/v1"
+        self._timeout = httpx2.Timeout(chat.read_timeout_s(config), connect=chat.CONNECT_TIMEOUT_S)
+
+    def ask(
+        self, system: str, turns: Sequence[Turn], *, schema: dict[str, Any], max_tokens: int
+    ) -> Reply:
+        """A server that knows no JSON schemas is asked once more, for any JSON object."""
+        if self._takes_schemas:
+            try:
+                return self._ask(system, turns, _strict(schema), max_tokens)
+            except _NoSchemas:
+                self._takes_schemas = False
+        wanted = f"{system}\n\nAnswer with one JSON object of this schema:\n{json.dumps(schema)}"
+        return self._ask(wanted, turns, {"type": "json_object"}, max_tokens)
+
+    def _ask(
+        self, system: str, turns: Sequence[Turn], form: dict[str, Any], max_tokens: int
+    ) -> Reply:
+        said = [{"role": turn.role, "content": turn.text} for turn in turns]
+        messages = [{"role": "system", "content": system}, *said]
+        with self._translated(), self._client() as client:
+            answer = client.chat.completions.with_raw_response.create(
+                model=self.model,
+                messages=cast(Any, messages),
+                response_format=cast(Any, form),
+                max_completion_tokens=max_tokens,
+            )
+        sent = sum(len(message["content"].encode()) for message in messages)
+        return self._reply(answer.text, answer.headers, sent, max_tokens)
+
+    def _reply(self, text: str, headers: httpx2.Headers, sent_bytes: int, max_tokens: int) -> Reply:
+        try:
+            answer = _Completion.model_validate_json(text)
+        except ValidationError as error:
+            raise self._service.unreadable() from error
+        choice = answer.choices[0]
+        content = choice.message.content or ""
+        stop = _STOPS.get(choice.finish_reason or "", Stop.END)
+        if choice.message.refusal:
+            stop = Stop.REFUSAL
+        # Without usage, as some local servers answer, count bytes: a token is at least one.
+        most_out = min(len(content.encode()), max_tokens) if self._own_server else max_tokens
+        usage = answer.usage or _Usage(prompt_tokens=sent_bytes, completion_tokens=most_out)
+        return Reply(
+            text=content,
+            stop=stop,
+            tokens_in=usage.prompt_tokens,
+            tokens_out=usage.completion_tokens,
+            model=answer.model or self.model,
+            request_id=headers.get("x-request-id", ""),
+        )
+
+    @contextmanager
+    def _client(self) -> Iterator[openai.OpenAI]:
+        """For one call: it follows no redirect, uses no proxy of the environment, never retries."""
+        with httpx2.Client(timeout=self._timeout, follow_redirects=False, trust_env=False) as http:
+            yield openai.OpenAI(
+                api_key=self._service.secret,
+                base_url=self._base_url,
+                max_retries=0,
+                timeout=self._timeout,
+                http_client=http,
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except openai.APITimeoutError as error:
+            never_sent = isinstance(error.__cause__, httpx2.ConnectTimeout)
+            raise self._lost(never_sent=never_sent, timed_out=True) from error
+        except openai.APIConnectionError as error:
+            never_sent = isinstance(error.__cause__, httpx2.ConnectError)
+            raise self._lost(never_sent=never_sent, timed_out=False) from error
+        except openai.APIStatusError as error:
+            detail = _message(error.body) or error.response.text[:500]
+            if error.status_code == 400 and self._may_try_without(detail):
+                raise _NoSchemas from error
+            code = f"{error.code or ''} {error.type or ''}"
+            raise self._service.refused(
+                error.status_code, code, detail, error.response.headers
+            ) from error
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
+            raise self._service.unreadable() from error
+
+    def _may_try_without(self, detail: str) -> bool:
+        lower = detail.lower()
+        about_schemas = any(word in lower for word in ("response_format", "json_schema", "schema"))
+        return self._own_server and self._takes_schemas and about_schemas
+
+    def _lost(self, *, never_sent: bool, timed_out: bool) -> Exception:
+        return (
+            self._service.unreachable() if never_sent else self._service.lost(timed_out=timed_out)
+        )
+
+
+class _NoSchemas(Exception):
+    """The server says that it takes no JSON schemas."""
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class _Completion(BaseModel):
+    """What we read of an answer; servers differ in all the rest."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    model: str = ""
+    usage: _Usage | None = None
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": schema},
+    }
+
+
+def _message(body: object) -> str:
+    """Ollama and llama.cpp nest it less deeply than OpenAI."""
+    if isinstance(body, dict):
+        return str(body.get("message") or body.get("error") or "")
+    return ""
