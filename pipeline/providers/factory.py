@@ -1,27 +1,29 @@
 """Name -> provider; each is imported when it is asked for, so a worker loads only its own."""
 
+from pathlib import Path
 from typing import assert_never
 
 from pipeline.config import ImagesConfig, TrendsConfig, VoicesConfig, WriterConfig
-from pipeline.providers.base import Pictures, TrendSource, Voice, Writer
+from pipeline.context import StageContext
+from pipeline.prices import load_prices
+from pipeline.providers.base import LanguageModel, Pictures, TrendSource, Voice, Writer
 
 
-def trend_sources(config: TrendsConfig) -> list[TrendSource]:
-    """In the order they are asked; the evergreen list comes last and fills the gaps."""
-    from pipeline.providers.trends.offline import EvergreenTrends
-
+def trend_sources(config: TrendsConfig, data_dir: Path) -> list[TrendSource]:
+    """Those that are asked over the network; the last answers are kept in DATA_DIR."""
     match config.mode:
         case "offline":
-            return [EvergreenTrends()]
+            return []
         case "auto":
-            from pipeline.providers.trends.google import GoogleTrends
+            from pipeline.providers.trends.sources import sources_of
 
-            return [GoogleTrends(url=config.rss_url, region=config.region), EvergreenTrends()]
+            return sources_of(config, data_dir / "cache" / "feeds")
         case _:
             assert_never(config.mode)
 
 
-def writer(config: WriterConfig) -> Writer:
+def writer(config: WriterConfig, ctx: StageContext) -> Writer:
+    """For one job: what a service answers is paid through its ledger and kept in its folder."""
     match config.provider:
         case "offline":
             from pipeline.providers.writers.offline import OfflineWriter
@@ -31,17 +33,38 @@ def writer(config: WriterConfig) -> Writer:
                 lines_max=config.lines_max,
                 max_hashtags=config.max_hashtags,
             )
+        case "openai":
+            from pipeline.providers.writers.openai import OpenAIModel
+
+            return _room(OpenAIModel(config), config, ctx)
+        case "anthropic":
+            from pipeline.providers.writers.anthropic import AnthropicModel
+
+            return _room(AnthropicModel(config), config, ctx)
         case _:
             assert_never(config.provider)
 
 
+def _room(model: LanguageModel, config: WriterConfig, ctx: StageContext) -> Writer:
+    from pipeline.providers.writers.paid import PaidCalls
+    from pipeline.providers.writers.room import ModelWriter
+
+    prices = load_prices(ctx.data_dir)
+    return ModelWriter(PaidCalls(model, config=config, prices=prices, ctx=ctx), config)
+
+
 def voice(config: VoicesConfig) -> Voice:
-    """The caller owns it: dropping it gives its memory back (500 MB once it has spoken)."""
+    """The caller owns and closes it; the offline one holds 500 MB once it has spoken."""
     match config.provider:
         case "offline":
             from pipeline.providers.voices.offline import offline_voice
 
             return offline_voice()
+        case "elevenlabs":
+            from pipeline.providers.voices.elevenlabs import ElevenLabsVoice
+            from pipeline.providers.voices.phonemes import Phonemiser
+
+            return ElevenLabsVoice(config, Phonemiser())
         case _:
             assert_never(config.provider)
 

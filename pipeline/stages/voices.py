@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from pipeline.config import VoicesConfig
 from pipeline.context import StageContext
-from pipeline.errors import ProviderError, UserError
+from pipeline.errors import UserError
 from pipeline.providers import factory
-from pipeline.providers.base import Speech, Voice
+from pipeline.providers.base import Speech
 from pipeline.providers.voices import sound
-from pipeline.providers.voices.store import SpeechStore, wav_bytes, write_whole
+from pipeline.providers.voices.store import wav_bytes, write_whole
+from pipeline.providers.voices.takes import Take, Takes, heard_span
 from pipeline.sections import Emotion, Line, Phoneme, Script, SpokenLine, Voices, Word
 
 Mark = TypeVar("Mark", Word, Phoneme)
@@ -27,7 +29,6 @@ TAIL_S = 0.6  # the last picture stays for a breath, and the loop does not run i
 MARGIN_S = 0.03
 """Kept before the first and after the last sound of a line."""
 FADE_IN_S, FADE_OUT_S = 0.005, 0.02
-SHORTEST_S = 0.2
 
 TARGET_LUFS = -20.0
 """Of every line; the video stage brings the whole mix to its final loudness."""
@@ -46,21 +47,12 @@ QUESTION_S = 0.3  # a question hangs for a moment
 PUNCH_S = 0.45  # the beat before the last line, which is the joke
 
 
-@dataclass(frozen=True)
-class Take:
-    """A line and how it was spoken."""
-
-    line: Line
-    speech: Speech
-    reused: bool
-
-
 def run(script: Script, *, ctx: StageContext) -> Voices:
     if not isinstance(ctx.config, VoicesConfig):
         raise TypeError("the voices stage needs a VoicesConfig")
     _check(script, ctx)
-    voice = factory.voice(ctx.config)
-    takes = _takes(script, voice, ctx)
+    with closing(factory.voice(ctx.config)) as voice:
+        takes = Takes(voice, ctx.config, ctx).of(script.lines)
     voices = _lay_out(takes, voice.name, ctx)
     write_whole(ctx.folder / TIMELINE_FILE, voices.model_dump_json(indent=2).encode())
     ctx.report(1.0, "voices are ready")
@@ -77,43 +69,10 @@ def _check(script: Script, ctx: StageContext) -> None:
         ctx.show.character(line.character)
 
 
-def _takes(script: Script, voice: Voice, ctx: StageContext) -> list[Take]:
-    store = SpeechStore(ctx.data_dir / "voices")
-    takes: list[Take] = []
-    for number, line in enumerate(script.lines):
-        ctx.check_cancelled()
-        ctx.report(number / len(script.lines), f"line {number + 1}: {line.character}")
-        takes.append(_take(line, voice, store, ctx))
-    ctx.check_cancelled()
-    return takes
-
-
-def _take(line: Line, voice: Voice, store: SpeechStore, ctx: StageContext) -> Take:
-    character = ctx.show.character(line.character)
-    key = voice.key(line.text, character, line.emotion)
-    with store.claim(key):  # the job of an older revision may be speaking it right now
-        kept = store.get(key)
-        if kept is not None:
-            return Take(line, _dressed(kept, line, voice.name), reused=True)
-        speech = voice.speak(line.text, character, line.emotion)
-        _span(speech, line, voice.name)  # what cannot be used is not kept either
-        kept = store.put(key, speech, voice.name)
-    return Take(line, _dressed(kept, line, voice.name), reused=False)
-
-
-def _span(speech: Speech, line: Line, provider: str) -> tuple[float, float]:
-    """Where the line is heard; ProviderError for sound that no reel can use."""
-    if not np.isfinite(speech.samples).all():
-        raise ProviderError(provider, f"line {line.index} came back as broken sound.")
-    bounds = sound.span(sound.is_sound(speech.samples, speech.sample_rate))
-    if bounds is None or bounds[1] - bounds[0] < SHORTEST_S:
-        raise ProviderError(provider, f"line {line.index} came back without sound.")
-    return bounds
-
-
-def _dressed(speech: Speech, line: Line, provider: str) -> Speech:
+def _dressed(take: Take, provider: str) -> Speech:
     """The line as it stands in the reel: trimmed, levelled, with soft ends."""
-    bounds = _span(speech, line, provider)
+    line, speech = take.line, take.speech
+    bounds = heard_span(speech, line, provider)
     trimmed = _trimmed(speech, max(0.0, bounds[0] - MARGIN_S), bounds[1] + MARGIN_S)
     level = TARGET_LUFS + EMPHASIS_DB.get(line.emotion, 0.0)
     samples = _levelled(trimmed.samples, speech.sample_rate, level)
@@ -144,7 +103,7 @@ def _lay_out(takes: Sequence[Take], provider: str, ctx: StageContext) -> Voices:
         if number:
             is_last = number == len(takes) - 1
             time += _pause(takes[number - 1].line, take.line, is_punch=is_last)
-        lines.append(_spoken_line(take, time, ctx))
+        lines.append(_spoken_line(take, _dressed(take, provider), time, ctx))
         time = lines[-1].end_time
     return Voices(
         episode=ctx.episode,
@@ -163,8 +122,8 @@ def _pause(before: Line, after: Line, *, is_punch: bool) -> float:
     return ANSWER_S if same else TURN_S
 
 
-def _spoken_line(take: Take, start: float, ctx: StageContext) -> SpokenLine:
-    line, speech = take.line, take.speech
+def _spoken_line(take: Take, speech: Speech, start: float, ctx: StageContext) -> SpokenLine:
+    line = take.line
     name = f"audio/{line.index:03d}.wav"
     data = wav_bytes(speech.samples, speech.sample_rate)
     write_whole(ctx.folder / name, data)
@@ -185,6 +144,7 @@ def _spoken_line(take: Take, start: float, ctx: StageContext) -> SpokenLine:
         sample_rate=speech.sample_rate,
         chars_billed=0 if take.reused else speech.chars_billed,
         reused=take.reused,
+        plan=speech.plan,
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pipeline.config import VoicesConfig
 from pipeline.ledger import Cost, total
 from pipeline.prices import Prices
-from pipeline.providers.base import Speech
 from pipeline.providers.voices.spoken import caption_words, written_form
 from pipeline.sections import Script
+
+if TYPE_CHECKING:
+    from pipeline.providers.base import Speech
 
 DEFAULT_MODEL = "eleven_multilingual_v2"
 

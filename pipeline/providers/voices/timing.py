@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 
 from pipeline.providers.voices import alignment
 from pipeline.providers.voices.alignment import Match, Timed
+from pipeline.providers.voices.phonemes import PAUSES
 from pipeline.sections import Phoneme, Word
 
 FARTHEST = 0.05
@@ -20,6 +21,8 @@ FARTHEST = 0.05
 PADDING_S = 0.08
 """... or by this: an MP3 is padded to whole frames at both ends."""
 SHORTEST_WORD_S = 0.02
+MARKS = "".join(PAUSES) + "'-–"
+"""A word ends before these: the pause of a full stop is none of its sound."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,9 @@ def spans_of(
     if times is None or not times.fit(" ".join(heard), length):
         return _even(heard, sound)
     firsts = list(accumulate((len(form) + 1 for form in heard), initial=0))[:-1]
-    # A character outside the basic plane may be counted as two; then the texts differ above.
     starts = [min(times.starts[first], length) for first in firsts]
     lasts = [
-        min(times.ends[first + len(form) - 1], length)
+        min(times.ends[first + _last_sound(form)], length)
         for first, form in zip(firsts, heard, strict=True)
     ]
     if length - starts[-1] < SHORTEST_WORD_S:
@@ -71,6 +73,10 @@ def spans_of(
         Span(start, max(start, min(last, following)))
         for start, last, following in zip(starts, lasts, [*starts[1:], length], strict=True)
     ]
+
+
+def _last_sound(form: str) -> int:
+    return len(form.rstrip(MARKS) or form) - 1
 
 
 def _even(heard: Sequence[str], sound: Span) -> list[Span]:
@@ -105,7 +111,7 @@ def phonemes_in(sounds: Sequence[str], spans: Sequence[Span]) -> tuple[Phoneme, 
     symbols = [
         timed
         for chunk, (phonemes, span) in enumerate(zip(sounds, spans, strict=True))
-        for timed in _spread(phonemes, span, chunk)
+        for timed in _spread(phonemes.strip(MARKS), span, chunk)
     ]
     return tuple(p for p in alignment.phoneme_times(symbols) if p.end > p.start)
 

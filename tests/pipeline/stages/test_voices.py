@@ -31,11 +31,17 @@ class ToneVoice:
     """Says every word as a tone of 0.2 s, with half a second of nothing on both sides."""
 
     name = "tone"
+    parallel = 1
+    plan = ""
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.before_speaking: Callable[[str], None] = lambda text: None
         self.change: Callable[[Speech], Speech] = lambda speech: speech
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def key(self, text: str, character: Character, emotion: Emotion) -> str:
         return hashlib.sha256(f"{character.name} {emotion} {text}".encode()).hexdigest()
@@ -190,8 +196,17 @@ def test_the_timeline_is_written_as_the_section(voice: ToneVoice, ctx: StageCont
 def test_progress_is_reported_for_every_line(voice: ToneVoice, ctx: StageContext) -> None:
     voices.run(TALK, ctx=ctx)
     progress = [json.loads(line) for line in (ctx.folder / PROGRESS_FILE).read_text().splitlines()]
-    assert len(progress) == 6
-    assert progress[-1]["fraction"] == 1.0
+    fractions = [said["fraction"] for said in progress]
+    assert fractions[:5] == [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert fractions[-1] == 1.0
+    assert progress[1]["note"] == "line 2: pip"
+
+
+def test_the_voice_is_closed_also_after_a_failure(voice: ToneVoice, ctx: StageContext) -> None:
+    voice.change = lambda speech: replace(speech, samples=speech.samples * 0)
+    with pytest.raises(ProviderError):
+        voices.run(TALK, ctx=ctx)
+    assert voice.is_closed
 
 
 def test_a_line_is_never_spoken_twice(voice: ToneVoice, ctx: StageContext) -> None:
