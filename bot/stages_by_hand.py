@@ -203,7 +203,7 @@ async def existing_database(settings: Settings) -> AsyncIterator[Database]:
 
 async def _finished(studio: Studio, episode_id: int, stage: str) -> EpisodeView:
     """Wait for the chain; raise what stopped it."""
-    await studio.engine.finished(episode_id)
+    await studio.engine.finished(episode_id, or_waiting=True)
     view = await studio.episodes.view(episode_id)
     if stage in view.revision.sections:
         return view
@@ -211,7 +211,7 @@ async def _finished(studio: Studio, episode_id: int, stage: str) -> EpisodeView:
     if not jobs:
         raise RecordNotFound(f"Episode {episode_id} has no {stage}.")
     error = jobs[-1].error or f"The {jobs[-1].stage} stage was stopped."
-    if jobs[-1].error_kind == "user":
+    if jobs[-1].error_kind in ("user", "budget"):
         raise UserError(error)
     raise ProviderError(jobs[-1].stage, error.rstrip("."), True)
 

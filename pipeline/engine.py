@@ -210,13 +210,23 @@ class Engine:
         self._helpers.add(helper)
         helper.add_done_callback(self._helpers.discard)
 
-    async def finished(self, episode_id: int | None = None) -> None:
-        """Wait until the episode (or everything) has no open job."""
+    async def finished(self, episode_id: int | None = None, *, or_waiting: bool = False) -> None:
+        """Wait until the episode (or everything) has no open job.
+
+        `or_waiting` also ends when all that is open waits for the budget.
+        """
         while True:
             changed = self._changed  # before looking, so that no change is missed
-            if not await self._jobs.open(episode_id) and not self._attending(episode_id):
+            jobs = await self._jobs.open(episode_id)
+            if or_waiting:
+                jobs = [job for job in jobs if not self._waits(job)]
+            if not jobs and not self._attending(episode_id):
                 return
             await changed.wait()
+
+    def _waits(self, job: Job) -> bool:
+        is_queued = job.state is JobState.QUEUED
+        return is_queued and job.error_kind == ErrorKind.BUDGET and job.run_after > self._clock()
 
     def _attending(self, episode_id: int | None) -> bool:
         return any(episode_id in (None, a.job.episode_id) for a in self._attempts.values())

@@ -15,12 +15,14 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
-from pydantic import ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from pipeline.attempts import ErrorKind, Outcome, OutcomeState, Request, write_outcome
 from pipeline.config import Config
@@ -41,6 +43,8 @@ def run_stage(request_json: str, config: Config) -> str:
     outcome = _attempt(request, config)
     outcome = outcome.model_copy(
         update={
+            "error": without_secrets(outcome.error, config),
+            "trace": without_secrets(outcome.trace, config),
             "seconds": round(time.monotonic() - started, 3),
             "peak_rss_mb": _peak_mb(children_before),
         }
@@ -97,6 +101,28 @@ def _run(request: Request, config: Config) -> Section:
     if not isinstance(result, SECTIONS[request.stage]):
         raise TypeError(f"the {request.stage} stage returned {type(result).__name__}")
     return result
+
+
+def without_secrets(text: str, config: Config) -> str:
+    """No key leaves the worker in what it says went wrong: that is stored, shown and logged."""
+    for secret in sorted(_secrets(config), key=len, reverse=True):
+        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+    return text
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        if value.get_secret_value():
+            yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for _, part in value:
+            yield from _secrets(part)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _secrets(part)
+    elif isinstance(value, tuple | list | set | frozenset):
+        for part in value:
+            yield from _secrets(part)
 
 
 def _input(name: str, value: object) -> Section:
