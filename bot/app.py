@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from bot.choices import remember_choices
 from bot.settings import Settings
+from pipeline.budget import Budget
 from pipeline.engine import Engine
 from pipeline.errors import ProviderError, UserError
 from pipeline.executors import Executor, process_executors
+from pipeline.prices import load_prices
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
@@ -23,6 +25,7 @@ from pipeline.services.outgoing import OutgoingReels
 from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews, VoteReader
 from pipeline.services.reviews import Votes as ReadVotes
+from pipeline.services.spending import Spending
 from pipeline.services.trends import TrendService
 from pipeline.shows import Show, load_show
 from pipeline.workflow import WORKFLOW, Lane, Workflow
@@ -92,6 +95,7 @@ class Studio:
     episodes: EpisodeService
     drafts: Drafts
     trends: TrendService
+    spending: Spending
     library: LibraryService
     reviews: Reviews
     publishing: Publishing
@@ -138,6 +142,7 @@ async def open_studio(
     """
     config = settings.studio_config()
     show = load_show(settings.show, settings.data_dir)
+    prices = load_prices(settings.data_dir)
     folder = DataFolder(settings.data_dir)
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.lock(holder))
@@ -158,6 +163,13 @@ async def open_studio(
             folder.run, render_workers=settings.render_workers
         )
         job_events, post_events = Listeners(), Listeners()
+        budget = Budget(
+            db,
+            clock=utc_now,
+            zone=settings.zone(),
+            daily_usd=settings.daily_budget_usd,
+            monthly_usd=settings.monthly_budget_usd,
+        )
         engine = Engine(
             db,
             folder,
@@ -167,6 +179,8 @@ async def open_studio(
             hooks=bookkeeping,
             on_event=job_events,
             clock=utc_now,
+            budget=budget,
+            prices=prices,
             workflow=workflow,
         )
         stack.push_async_callback(engine.stop)
@@ -189,6 +203,7 @@ async def open_studio(
             ),
             drafts=Drafts(db=db, engine=engine, clock=utc_now),
             trends=TrendService(db=db, engine=engine, clock=utc_now),
+            spending=Spending(db, budget),
             library=LibraryService(
                 db=db, folder=folder, show=show, executor=executors[Lane.CPU], clock=utc_now
             ),

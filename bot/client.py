@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import discord
@@ -16,6 +17,7 @@ from bot.errors import sentence
 from bot.scheduler import Schedule
 from bot.settings import DISCORD_API
 from cogs._drafts import DraftDesk
+from cogs._pitches import PitchDesk
 from cogs._progress import Progress
 from cogs._votes import DiscordVotes
 from pipeline.errors import UserError
@@ -51,6 +53,7 @@ class StudioBot(commands.Bot):
         self.studio = studio
         self.progress = Progress(self)
         self.drafts = DraftDesk(self)
+        self.pitches = PitchDesk(self)
         self.votes = DiscordVotes(self, guild_id=studio.guild_id, role_id=studio.approver_role_id)
         self.said_at_start = said_at_start(studio.settings)
         self.reached = asyncio.Event()
@@ -82,16 +85,26 @@ class StudioBot(commands.Bot):
             guild = self.get_guild(self.studio.guild_id)
             if guild is not None:
                 await self.studio.drafts.set_upload_limit(guild.filesize_limit)
-            await self.drafts.repair()
-        except Exception:
-            # It is tried again every few minutes, and before any post the reactions are read anew.
-            log.exception("drafts could not be repaired")
+            await self.repair()
         finally:
             self.reached.set()
+
+    async def repair(self) -> None:
+        """Make up for what was missed about drafts and pitches; one failing spares the other."""
+        for desk in (self.drafts, self.pitches):
+            try:
+                await desk.repair()
+            except Exception:
+                # It is tried again every few minutes, and reactions are read before any post.
+                log.exception("%s: not repaired; trying again later", type(desk).__name__)
 
     def next_slots(self, count: int) -> list[Slot]:
         """The coming slots of PUBLISH_CRON."""
         return self._schedule.next_slots(utc_now(), count)
+
+    def slots_between(self, start: datetime, end: datetime) -> list[Slot]:
+        """The slots of PUBLISH_CRON after a moment, up to and including another."""
+        return self._schedule.slots_between(start, end)
 
     def on_job_event(self, event: object) -> None:
         """The engine's events become Discord events that the cogs listen to."""

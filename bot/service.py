@@ -17,7 +17,7 @@ from bot.app import Studio, open_studio
 from bot.choices import said_at_start
 from bot.client import StudioBot, set_rest_base
 from bot.health import answering
-from bot.scheduler import Schedule, StudioScheduler
+from bot.scheduler import Schedule, StudioScheduler, Timed
 from bot.settings import Settings
 from pipeline.errors import UserError
 
@@ -28,6 +28,7 @@ TROUBLE = (
     *(OSError, TimeoutError),
 )
 """What passes by itself when one tries to reach Discord."""
+MISSED_EVERY_S = 60.0
 PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -47,7 +48,9 @@ async def serve(settings: Settings) -> None:
         studio.job_events.add(bot.on_job_event)
         studio.post_events.add(bot.on_post_event)
         await studio.publishing.restamp()
-        scheduler = StudioScheduler(schedule, studio.publishing)
+        scheduler = StudioScheduler(
+            schedule, studio.publishing, await made_by_itself(studio, schedule)
+        )
         stack.push_async_callback(scheduler.stop)
         await stack.enter_async_context(answering(studio.folder.path, lambda: _well(bot, studio)))
         works = [
@@ -56,6 +59,20 @@ async def serve(settings: Settings) -> None:
             asyncio.create_task(_post_when_ready(bot, studio, scheduler), name="posting"),
         ]
         await _until_stopped(stop, works)
+
+
+async def made_by_itself(studio: Studio, posts: Schedule) -> tuple[Timed, ...]:
+    """Pitches at the slots of MAKE_CRON, and soon after a start or a sleep that missed one."""
+    cron, zone = studio.settings.make_cron, studio.settings.zone()
+    await studio.backlog.note_schedule(f"{cron} {zone.key}")
+    if not cron:
+        return ()
+    schedule = Schedule(cron, zone, name="MAKE_CRON")
+
+    async def fill() -> None:
+        await studio.backlog.run_due(schedule.slots_between, posts.slots_between)
+
+    return (Timed("pitches", schedule, fill), Timed("missed pitches", MISSED_EVERY_S, fill))
 
 
 def _well(bot: StudioBot, studio: Studio) -> dict[str, object]:
