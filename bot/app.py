@@ -17,11 +17,13 @@ from pipeline.engine import Engine
 from pipeline.errors import ProviderError, UserError
 from pipeline.executors import Executor, process_executors
 from pipeline.prices import load_prices
+from pipeline.services.backlog import Backlog
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
 from pipeline.services.library import LibraryService
 from pipeline.services.outgoing import OutgoingReels
+from pipeline.services.pitching import Pitching
 from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews, VoteReader
 from pipeline.services.reviews import Votes as ReadVotes
@@ -99,6 +101,8 @@ class Studio:
     library: LibraryService
     reviews: Reviews
     publishing: Publishing
+    pitching: Pitching
+    backlog: Backlog
     votes: Votes
     job_events: Listeners
     post_events: Listeners
@@ -186,35 +190,54 @@ async def open_studio(
         stack.push_async_callback(engine.stop)
         reviews = Reviews(db=db, approvals_needed=settings.approvals_needed, clock=utc_now)
         votes = Votes()
+        episodes = EpisodeService(
+            db=db,
+            folder=folder,
+            engine=engine,
+            bookkeeping=bookkeeping,
+            show=show,
+            config=config,
+            clock=utc_now,
+        )
+        trends = TrendService(db=db, engine=engine, clock=utc_now)
+        pitching = Pitching(
+            db=db,
+            engine=engine,
+            episodes=episodes,
+            trends=trends,
+            bookkeeping=bookkeeping,
+            clock=utc_now,
+        )
+        publishing = Publishing(
+            db=db,
+            publisher=publisher,
+            reels=reels,
+            reviews=reviews,
+            reader=votes,
+            on_event=post_events,
+            clock=utc_now,
+        )
         yield Studio(
             settings=settings,
             show=show,
             folder=folder,
             db=db,
             engine=engine,
-            episodes=EpisodeService(
-                db=db,
-                folder=folder,
-                engine=engine,
-                bookkeeping=bookkeeping,
-                show=show,
-                config=config,
-                clock=utc_now,
-            ),
+            episodes=episodes,
             drafts=Drafts(db=db, engine=engine, clock=utc_now),
-            trends=TrendService(db=db, engine=engine, clock=utc_now),
+            trends=trends,
             spending=Spending(db, budget),
             library=LibraryService(
                 db=db, folder=folder, show=show, executor=executors[Lane.CPU], clock=utc_now
             ),
             reviews=reviews,
-            publishing=Publishing(
+            publishing=publishing,
+            pitching=pitching,
+            backlog=Backlog(
                 db=db,
-                publisher=publisher,
-                reels=reels,
-                reviews=reviews,
-                reader=votes,
-                on_event=post_events,
+                pitching=pitching,
+                publishing=publishing,
+                days=settings.backlog_days,
                 clock=utc_now,
             ),
             votes=votes,

@@ -25,6 +25,7 @@ STATE_COLOURS = {
     EpisodeState.SPOILED: RED,
 }
 STAGE_WORDS = {
+    "pitches": "pitching",
     "trends": "looking for a topic",
     "script": "writing",
     "voices": "speaking",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from enum import StrEnum
 
 import aiohttp
@@ -18,6 +19,7 @@ UNKNOWN_MESSAGE = 10008
 NO_MEMBER = (10007, 10013)
 """Discord's codes for an unknown member and user. Any other 404 says nothing about votes."""
 UNREACHABLE = (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError)
+Emoji = discord.PartialEmoji | discord.Emoji | str
 KINDS = (discord.ReactionType.normal, discord.ReactionType.burst)
 
 
@@ -29,10 +31,14 @@ class Sign(StrEnum):
     AGAIN = "🔁"
 
 
-def sign_of(emoji: discord.PartialEmoji | discord.Emoji | str) -> Sign | None:
+def sign_of(emoji: Emoji) -> Sign | None:
     """None for any other emoji; a variation selector makes no difference."""
-    text = str(emoji).replace("\ufe0f", "")
-    return next((sign for sign in Sign if sign.value == text), None)
+    return next((sign for sign in Sign if is_same(sign.value, emoji)), None)
+
+
+def is_same(one: Emoji, other: Emoji) -> bool:
+    """Clients send emoji with and without variation selectors."""
+    return str(one).replace("\ufe0f", "") == str(other).replace("\ufe0f", "")
 
 
 class DiscordVotes:
@@ -86,6 +92,13 @@ class DiscordVotes:
             raise _unread(error) from error
         return has_role(member, self._role_id)
 
+    async def approver_with(self, message: discord.Message, emoji: str) -> discord.abc.User | None:
+        """Somebody with the role who has put this reaction on the message, as it was fetched."""
+        for user in [user async for user in _people(message, emoji)]:
+            if await self.is_approver(user.id):
+                return user
+        return None
+
     async def _guild(self) -> discord.Guild:
         return self._client.get_guild(self._guild_id) or await self._client.fetch_guild(
             self._guild_id
@@ -100,15 +113,18 @@ class DiscordVotes:
 
 
 async def _users(message: discord.Message, sign: Sign) -> set[int]:
+    return {user.id async for user in _people(message, sign.value)}
+
+
+async def _people(message: discord.Message, emoji: str) -> AsyncIterator[discord.abc.User]:
     """People with this reaction, normal or super; bots, ours included, never count."""
-    found: set[int] = set()
     for reaction in message.reactions:
-        if sign_of(reaction.emoji) is sign:
+        others = reaction.count - reaction.me
+        if others > 0 and is_same(reaction.emoji, emoji):
             for kind in KINDS:
                 async for user in reaction.users(type=kind):
                     if not user.bot:
-                        found.add(user.id)
-    return found
+                        yield user
 
 
 def _code(error: Exception) -> int | None:

@@ -37,6 +37,7 @@ class Overview(commands.Cog):
             *self.bot.said_at_start,
             f"Episodes: {', '.join(counts)}.",
             "**Posting is paused.**" if paused else f"Next slot: {moment(slots[0].at)}.",
+            f"Backlog: {await studio.backlog.level(self.bot.slots_between)}.",
             *(f"⚠️ Episode {post.episode_id}: {plain(post.error, 300)}" for post in waiting[:3]),
             jobs_text(await studio.episodes.open_jobs()),
         ]

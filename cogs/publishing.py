@@ -179,10 +179,7 @@ class Publishing(commands.Cog):
     @tasks.loop(minutes=REPAIR_EVERY_MIN)
     async def keep_in_step(self) -> None:
         if self.bot.is_ready():
-            try:
-                await self.bot.drafts.repair()
-            except Exception:  # the loop would end for good
-                log.exception("drafts could not be repaired; trying again later")
+            await self.bot.repair()
 
     @commands.Cog.listener()
     async def on_studio_post(self, event: PostEvent) -> None:

@@ -38,6 +38,8 @@ LOOKING = [
 CHANGING = [
     ("make", {}),
     ("trends fetch", {}),
+    ("script pitch", {}),
+    ("script choose", {"number": 1}),
     ("script write", {"topic": "Coffee"}),
     ("script edit", {"episode": 1, "line": 1, "text": "No."}),
     ("render start", {"episode": 1}),
