@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside `path`, sync, rename; missing folders are made."""
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write beside `path`, sync, rename; missing folders are made. The umask narrows `mode`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with aside.open("wb") as file:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -72,6 +72,11 @@ class DataFolder:
         """Receipts and answers that were paid for, a folder per job; they outlive attempts."""
         return self.path / "paid"
 
+    @property
+    def secrets(self) -> Path:
+        """For the owner's eyes alone; in no backup."""
+        return self.path / "secrets"
+
     def resolve(self, relative: str | Path) -> Path:
         """The absolute path; StorageUnusable when it would leave the folder (links included)."""
         path = (self.path / relative).resolve()
