@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import discord
 from discord import app_commands
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPAIR_EVERY_MIN = 5
+Reason = Literal["boring", "off-character", "risky", "repeat", "words"]
 CHOICES = {Sign.APPROVE: Choice.APPROVE, Sign.REJECT: Choice.REJECT}
 
 
@@ -70,11 +71,16 @@ class Publishing(commands.Cog):
         await self._show(standing)
 
     @publish.command(name="reject", description="Say no; one no is enough.")
+    @app_commands.describe(reason="a rule for the next scripts", words="what was wrong")
     @app_commands.autocomplete(episode=_choices.episodes)
     @approvers_only()
-    async def reject(self, ctx: Context, episode: int) -> None:
+    async def reject(
+        self, ctx: Context, episode: int, reason: Reason | None = None, *, words: str = ""
+    ) -> None:
         await ctx.defer()
-        standing = await self.bot.studio.reviews.reject(episode, ctx.author.id)
+        standing = await self.bot.studio.reviews.reject(
+            episode, ctx.author.id, reason=reason or "", words=words
+        )
         await ctx.send(_verdict(standing))
         await self._show(standing)
 

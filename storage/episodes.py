@@ -174,11 +174,11 @@ class Episodes:
         await self._set(episode_id, revision, "fingerprint", fingerprint)
 
     async def latest_sections(self, name: str, limit: int) -> list[str]:
-        """One JSON per episode, of its current revision, the newest episode first."""
+        """One JSON per episode, of its newest revision that has one; the newest episode first."""
         column = _column(name)
         rows = await self._db.fetch_all(
-            f"SELECT r.{column} FROM episodes e JOIN revisions r ON r.episode_id = e.id"
-            f" AND r.number = e.revision WHERE r.{column} IS NOT NULL ORDER BY e.id DESC LIMIT ?",
+            f"SELECT r.{column}, max(r.number) FROM revisions r WHERE r.{column} IS NOT NULL"
+            " GROUP BY r.episode_id ORDER BY r.episode_id DESC LIMIT ?",
             (limit,),
         )
         return [row[0] for row in rows]

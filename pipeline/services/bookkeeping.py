@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import UserError
-from pipeline.providers.writers.topics import spoken_topic
-from pipeline.safety import refusal
 from pipeline.sections import (
     Brief,
     Emotion,
@@ -27,30 +24,32 @@ from pipeline.sections import (
     Premise,
     Preview,
     PreviewLimit,
+    Rejection,
     Script,
     Section,
-    Sources,
-    SourceState,
     Topic,
     Topics,
     Trends,
     Video,
 )
+from pipeline.services.topics import TOPIC_WINDOW, TopicBook
 from pipeline.shows import Show
 from storage.database import Database
 from storage.episodes import Episodes
 from storage.images import Images as ImageLibrary
 from storage.notes import Notes
 from storage.pitches import NewPitch, PitchBoards
-from storage.records import Episode, Job, LibraryImage, NewTrend, TrendSource
+from storage.records import Episode, Job, LibraryImage
+from storage.rejections import Rejections
 from storage.states import EpisodeState
-from storage.trend_sources import TrendSources
 from storage.trends import Trends as TrendRows
 
 REELS_REMEMBERED = 60
 """How far back the writer looks, so that it does not repeat itself."""
-MEMORY_OF_TOPICS = timedelta(days=14)
-"""A topic that was used or refused within this time is not taken again."""
+MOST_TOPICS_PITCHED = 12
+"""What a writer is given to choose from."""
+DAYS_PITCHED = 2
+"""Pitches are of the topics of today and yesterday (UTC)."""
 SHELF_LIFE = timedelta(hours=48)
 """How long a reel about today's topic is worth posting."""
 UPLOAD_LIMIT = "upload_limit"
@@ -84,8 +83,9 @@ class Bookkeeping:
         self._images = ImageLibrary(db)
         self._notes = Notes(db)
         self._trends = TrendRows(db)
-        self._sources = TrendSources(db)
+        self._topics = TopicBook(db, clock=clock)
         self._boards = PitchBoards(db)
+        self._rejections = Rejections(db)
         self._show = show
         self._mark = mark
         self._clock = clock
@@ -93,7 +93,7 @@ class Bookkeeping:
     async def facts(self, job: Job, stage: str) -> dict[str, Section]:
         """The arguments of a stage that come from the database."""
         if stage == "trends":
-            return {"sources": await self.sources()}
+            return {"sources": await self._topics.sources()}
         if stage in ("script", "pitches"):
             return {"memory": await self._memory()}
         if stage == "images":
@@ -126,30 +126,43 @@ class Bookkeeping:
         One day is today. Topics that people can choose as a pitch are left to them.
         """
         now = self._clock()
-        pitched = {topic.casefold() for topic in await self._boards.pitched_topics()}
-        oldest = (now.astimezone(UTC) - timedelta(days=days - 1)).date().isoformat()
-        for trend in await self._trends.unused(since=now - MEMORY_OF_TOPICS, limit=200):
-            if trend.day >= oldest and trend.name.casefold() not in pitched:
-                await self._trends.mark_used(trend.id, episode.id)
-                await self._episodes.set_topic(
-                    episode.id,
-                    topic=trend.name,
-                    source=trend.source,
-                    best_before=spoils_at(trend.source, now),
-                    now=now,
-                )
-                await self.write_brief(episode, trend.name, trend.source, trend.headlines)
-                return True
-        return False
+        pitched = await self._boards.pitched_topics()
+        found = await self._topics.usable(days=days, most=1, exclude=pitched)
+        if not found:
+            return False
+        trend = found[0]
+        await self._trends.mark_used(trend.id, episode.id)
+        await self._episodes.set_topic(
+            episode.id,
+            topic=trend.name,
+            source=trend.source,
+            best_before=spoils_at(trend.source, now),
+            now=now,
+        )
+        await self.write_brief(episode, trend.name, trend.source, trend.headlines)
+        return True
 
     async def use_topic(self, episode: Episode, name: str) -> None:
         """The episode is about this trend; InvalidTransition when another one is."""
         if (trend := await self._trends.newest_named(name)) is not None:
             await self._trends.mark_used(trend.id, episode.id)
 
-    async def sources(self) -> Sources:
-        """How the trend sources did when they were last asked."""
-        return Sources(states=tuple(_state(row) for row in await self._sources.all()))
+    async def topics(self, count: int, exclude: Collection[str] = ()) -> Topics:
+        """What may be pitched, the best first: of today and yesterday, nothing near `exclude`."""
+        found = await self._topics.usable(
+            days=DAYS_PITCHED, most=MOST_TOPICS_PITCHED, exclude=exclude
+        )
+        return Topics(
+            topics=tuple(
+                Topic(name=trend.name, source=trend.source, headlines=trend.headlines)
+                for trend in found
+            ),
+            count=count,
+        )
+
+    async def refusal_of(self, topic: str) -> str | None:
+        """Why a topic given by hand is refused by the headlines it was fetched with lately."""
+        return await self._topics.refusal_of(topic)
 
     async def write_brief(
         self,
@@ -173,20 +186,8 @@ class Bookkeeping:
         )
 
     async def _store_trends(self, job: Job, found: Trends) -> None:
-        new = [
-            NewTrend(
-                name=item.name,
-                score=item.score,
-                timestamp=item.timestamp,
-                source=item.source,
-                region=item.region,
-                headlines=item.headlines,
-                refused_because=refusal(item.name, item.headlines) or _unspeakable(item.name),
-            )
-            for item in found.items
-        ]
-        await self._trends.store(new, now=self._clock())
-        await self._sources.replace([TrendSource(**state.model_dump()) for state in found.sources])
+        await self._topics.store(found.items)
+        await self._topics.remember(found.sources)
         if job.episode_id is None:
             return
         if not await self.choose_topic(await self._episodes.get(job.episode_id)):
@@ -213,7 +214,7 @@ class Bookkeeping:
         await self._boards.fill(board.id, pitches[: board.count])
 
     async def _free_names(self) -> list[str]:
-        since = self._clock() - MEMORY_OF_TOPICS
+        since = self._clock() - TOPIC_WINDOW
         return [trend.name for trend in await self._trends.unused(since=since, limit=1000)]
 
     async def _memory(self) -> Memory:
@@ -221,9 +222,16 @@ class Bookkeeping:
             Script.model_validate_json(text)
             for text in await self._episodes.latest_sections("script", REELS_REMEMBERED)
         ]
+        now = self._clock()
+        rejected = await self._rejections.recent(now - MEMORY_OF_REJECTIONS, MOST_REJECTIONS)
         return Memory(
             skeletons=tuple(s.metadata.skeleton for s in scripts if s.metadata.skeleton),
             texts=tuple(" ".join(line.text for line in s.lines) for s in scripts),
+            topics=_topics_since(now - TOPIC_WINDOW, scripts),
+            gags=_reels_since_gags(scripts),
+            rejections=tuple(
+                Rejection(reason=row.reason, words=row.words, topic=row.topic) for row in rejected
+            ),
         )
 
     async def _library(self) -> Library:
@@ -261,19 +269,6 @@ def _new_pitch(pitch: Pitch, topic: Topic) -> NewPitch:
         last_line=pitch.last_line,
         why=pitch.why,
     )
-
-
-def _state(row: TrendSource) -> SourceState:
-    return SourceState(**asdict(row))
-
-
-def _unspeakable(topic: str) -> str | None:
-    """Why no voice can say it, if so."""
-    try:
-        spoken_topic(topic)
-    except UserError as error:
-        return str(error)
-    return None
 
 
 def _picture(image: LibraryImage) -> Picture:

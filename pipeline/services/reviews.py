@@ -15,11 +15,13 @@ from datetime import datetime
 from typing import Protocol
 
 from pipeline.errors import ProviderError, UserError
+from pipeline.providers.writers.prompt import REASONS
 from storage.database import Database
 from storage.decisions import Choice, Decision, Decisions, Door
 from storage.episodes import Episodes
 from storage.messages import Messages
 from storage.records import Episode, Message
+from storage.rejections import Rejections
 from storage.states import EpisodeState
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 DECIDABLE = (EpisodeState.IN_REVIEW, EpisodeState.APPROVED, EpisodeState.REJECTED)
 OPEN = (EpisodeState.IN_REVIEW, EpisodeState.APPROVED)
 MOST_READS = 3
+LONGEST_WORDS = 200
+"""Of the person's own words in a rejection."""
 MOST_EPISODES = 10_000
 
 
@@ -79,6 +83,7 @@ class Reviews:
         self._decisions = Decisions(db)
         self._episodes = Episodes(db)
         self._messages = Messages(db)
+        self._rejections = Rejections(db)
 
     async def record(
         self,
@@ -127,11 +132,28 @@ class Reviews:
 
     async def approve(self, episode_id: int, user_id: int) -> Standing:
         """By command: an earlier reject by command of the same person is taken back."""
-        return await self._command(episode_id, user_id, Choice.APPROVE, Choice.REJECT)
+        async with self._db.transaction():
+            standing = await self._command(episode_id, user_id, Choice.APPROVE, Choice.REJECT)
+            await self._rejections.remove(episode_id, standing.episode.revision, user_id)
+        return standing
 
-    async def reject(self, episode_id: int, user_id: int) -> Standing:
-        """By command: an earlier approval by command of the same person is taken back."""
-        return await self._command(episode_id, user_id, Choice.REJECT, Choice.APPROVE)
+    async def reject(
+        self, episode_id: int, user_id: int, *, reason: str = "", words: str = ""
+    ) -> Standing:
+        """By command: an earlier approval by command of the same person is taken back.
+
+        The reason, one of REASONS, and the words become a rule for the next scripts.
+        """
+        words = " ".join(words.split())[:LONGEST_WORDS]
+        reason = reason or ("words" if words else "")
+        if reason and reason not in REASONS:
+            raise UserError(f"A reel is rejected as {', '.join(REASONS)}, or without a reason.")
+        async with self._db.transaction():
+            standing = await self._command(episode_id, user_id, Choice.REJECT, Choice.APPROVE)
+            if reason:
+                about = (episode_id, standing.episode.revision, user_id)
+                await self._rejections.add(*about, reason, words, now=self._clock())
+        return standing
 
     async def marker(self, episode_id: int) -> int:
         """Grows with all that is said about an episode; take it before reading votes."""

@@ -103,7 +103,7 @@ async def test_the_topic_of_a_missing_episode_is_refused(episodes, now):
         await episodes.set_topic(9, topic="x", source="hand", best_before=None, now=now)
 
 
-async def test_latest_sections_are_of_the_current_revisions(episodes, episode, now):
+async def test_latest_sections_are_of_the_newest_revisions_that_have_one(episodes, episode, now):
     await episodes.save_section(episode.id, 1, "script", "old")
     await episodes.new_revision(episode.id, who="Ann", now=now)
     await episodes.save_section(episode.id, 2, "script", "new")

@@ -18,9 +18,10 @@ from pipeline.ledger import Cost, total
 from pipeline.prices import Prices
 from pipeline.providers.writers import bible
 from pipeline.providers.writers.chat import is_own_server, model_of
+from pipeline.providers.writers.novelty import ends_with
 from pipeline.providers.writers.topics import spoken_topic
 from pipeline.safety import refusal
-from pipeline.sections import Brief, Emotion, Memory, Rejection, Topic, Topics
+from pipeline.sections import Brief, Emotion, Memory, Premise, Rejection, Topic, Topics
 from pipeline.shows import Show
 
 SCRIPT_ROUNDS = 3
@@ -79,12 +80,13 @@ def script_prompt(config: WriterConfig, brief: Brief, memory: Memory, show: Show
     """UserError when the topic cannot be said."""
     asked = ["Write the reel about `topic`."]
     data: dict[str, Any] = {"topic": spoken_topic(brief.topic)}
-    if brief.premise:
+    premise = new_premise(brief, memory)
+    if premise:
         asked.append(
             "People chose its `premise`: the first line is its `hook` and the last line its "
             "`last_line`, word for word; write what lies between."
         )
-        data["premise"] = {"hook": brief.premise.hook, "last_line": brief.premise.last_line}
+        data["premise"] = {"hook": premise.hook, "last_line": premise.last_line}
     asked += [*_gag_wishes(show, memory), *_earlier(memory, data), *_rules(memory, data)]
     return Prompt(bible.for_scripts(show, config), "\n".join(asked), data, script_schema(show))
 
@@ -98,6 +100,13 @@ def pitch_prompt(topics: Sequence[Topic], count: int, memory: Memory, show: Show
     }
     asked += [*_gag_wishes(show, memory), *_earlier(memory, data), *_rules(memory, data)]
     return Prompt(bible.for_pitches(show), "\n".join(asked), data, pitch_schema())
+
+
+def new_premise(brief: Brief, memory: Memory) -> Premise | None:
+    """None also once a reel was made of it: who asks again wants another one."""
+    if brief.premise and any(ends_with(text, brief.premise.last_line) for text in memory.texts):
+        return None
+    return brief.premise
 
 
 def repaired(prompt: Prompt, problems: Sequence[str], answer: str) -> Prompt:
