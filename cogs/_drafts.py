@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from cogs._costs import cost_text
 from cogs._embeds import LEGEND, draft_embeds, draft_mark, moment, state_words
 from cogs._votes import UNREACHABLE, Sign, sign_of
 from pipeline.errors import ProviderError, UserError
@@ -120,11 +121,12 @@ class DraftDesk:
         )
         text = studio.show.post_text(episode.id, view.script.caption, view.script.hashtags)
         headline = self._headline(await studio.reviews.standing(episode.id))
+        cost = cost_text(await studio.spending.of_revision(episode.id, episode.revision))
         shown = await studio.drafts.shown(episode)  # read before the files are open
         try:
             return await channel.send(
                 content=headline,
-                embeds=draft_embeds(view, text),
+                embeds=draft_embeds(view, text, cost),
                 files=[
                     discord.File(folder / view.preview.path, filename=f"episode-{episode.id}.mp4"),
                     discord.File(folder / "storyboard.png"),

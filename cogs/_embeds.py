@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from pipeline.attempts import ErrorKind
 from storage.states import EpisodeState, JobState
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ STAGE_WORDS = {
     "video": "drawing and encoding",
     "preview": "preparing the preview",
 }
-LONGEST_DIALOGUE = 2900
+LONGEST_DIALOGUE = 2700
 """Together with the whole text of a post it stays below the 6,000 characters of a message."""
 LONGEST_POST = 2700
 LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject"
@@ -86,15 +87,15 @@ def script_embed(view: EpisodeView) -> discord.Embed:
     return embed
 
 
-def draft_embeds(view: EpisodeView, post_text: str) -> list[discord.Embed]:
+def draft_embeds(view: EpisodeView, post_text: str, cost: str) -> list[discord.Embed]:
     """What people judge: all that goes out. The footer names the fingerprint they say yes to."""
     goes_out = discord.Embed(
         title="Goes out as", description=plain(post_text, LONGEST_POST), colour=BLUE
     )
-    return [_about_reel(view), goes_out]
+    return [_about_reel(view, cost), goes_out]
 
 
-def _about_reel(view: EpisodeView) -> discord.Embed:
+def _about_reel(view: EpisodeView, cost: str) -> discord.Embed:
     episode, video = view.episode, view.video
     assert video is not None
     embed = discord.Embed(
@@ -111,6 +112,7 @@ def _about_reel(view: EpisodeView) -> discord.Embed:
     embed.add_field(name="Best before", value=moment(episode.best_before))
     if view.script is not None:
         embed.add_field(name="Writer", value=plain(view.script.metadata.provider, 200))
+    embed.add_field(name="Cost", value=cost[:200])
     embed.set_footer(text=draft_mark(view))
     return embed
 
@@ -127,7 +129,21 @@ def progress_text(episode: Episode, job: Job, made: int, stages: int) -> str:
     words = STAGE_WORDS[job.stage]
     note = f" · {plain(job.note, 100)}" if job.note else ""
     topic = f" — {plain(episode.topic, 120)}" if episode.topic else ""
-    return f"**Episode {episode.id}**{topic}\n{bar(done)} {done:.0%} · {words}{note}"
+    head = f"**Episode {episode.id}**{topic}\n{bar(done)} {done:.0%}"
+    if waits_for_budget(job):
+        return (
+            f"{head} · waits for the budget\n{plain(job.error, 500)} Raise it and start the bot "
+            f"again to go on now, or stop it with `/render cancel {job.id}`."
+        )
+    return f"{head} · {words}{note}"
+
+
+def waits_for_budget(job: Job) -> bool:
+    return job.state is JobState.QUEUED and job.error_kind == ErrorKind.BUDGET
+
+
+def _job_state(job: Job) -> str:
+    return "waits for the budget" if waits_for_budget(job) else job.state.value
 
 
 def jobs_text(jobs: Sequence[Job]) -> str:
@@ -136,7 +152,7 @@ def jobs_text(jobs: Sequence[Job]) -> str:
         return "Nothing is being made right now."
     return "\n".join(
         f"`job {job.id}` episode {job.episode_id or '–'} · {STAGE_WORDS[job.stage]} · "
-        f"{job.state} · {bar(job.fraction, 10)} {job.fraction:.0%}"
+        f"{_job_state(job)} · {bar(job.fraction, 10)} {job.fraction:.0%}"
         for job in jobs
     )[:1900]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import discord
 from discord.ext import commands
 
-from cogs._embeds import STAGE_WORDS, plain, progress_text, script_embed
+from cogs._embeds import STAGE_WORDS, plain, progress_text, script_embed, waits_for_budget
 from cogs._votes import UNREACHABLE
 from pipeline.workflow import stages_of_a_reel
 from storage.states import JobState
@@ -81,7 +81,8 @@ class Progress:
             job.state is JobState.SUCCEEDED and job.stage == job.until_stage
         )
         if not chain_ended:
-            await self._edit(key, await self._text(job), force=job.fraction == 0)
+            force = job.fraction == 0 or waits_for_budget(job)
+            await self._edit(key, await self._text(job), force=force)
             return
         embed = None
         if job.state is JobState.SUCCEEDED and job.stage == "script":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from discord.ext import commands
 
 from cogs._checks import anyone_here
+from cogs._costs import spent_lines
 from cogs._embeds import LEGEND, jobs_text, moment, plain
 from storage.states import EpisodeState
 
@@ -39,6 +40,7 @@ class Overview(commands.Cog):
             "**Posting is paused.**" if paused else f"Next slot: {moment(slots[0].at)}.",
             f"Backlog: {await studio.backlog.level(self.bot.slots_between)}.",
             *(f"⚠️ Episode {post.episode_id}: {plain(post.error, 300)}" for post in waiting[:3]),
+            *spent_lines(await studio.spending.overview()),
             jobs_text(await studio.episodes.open_jobs()),
         ]
         await ctx.send("\n".join(lines)[:1900], ephemeral=True)
