@@ -1,5 +1,6 @@
 """The services on a real database. The engine is not started: what matters is what it is asked."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,6 +10,8 @@ from pipeline.config import StudioConfig
 from pipeline.engine import Engine
 from pipeline.executors import InlineExecutor
 from pipeline.sections import (
+    Pitch,
+    Pitches,
     Preview,
     Script,
     Video,
@@ -17,6 +20,7 @@ from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
 from pipeline.services.library import LibraryService
+from pipeline.services.pitching import Pitching
 from pipeline.services.trends import TrendService
 from pipeline.shows import load_show
 from pipeline.workflow import Lane
@@ -25,6 +29,7 @@ from storage.episodes import Episodes
 from storage.folder import DataFolder
 from storage.jobs import Jobs
 from storage.records import NewTrend
+from storage.states import JobState
 from storage.trends import Trends as TrendRows
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -72,6 +77,14 @@ class Desk:
             executor=executors[Lane.CPU],
             clock=self.clock,
         )
+        self.pitching = Pitching(
+            db=self.db,
+            engine=self.engine,
+            episodes=self.episodes,
+            trends=self.trends,
+            bookkeeping=self.bookkeeping,
+            clock=self.clock,
+        )
         self.rows = Episodes(self.db)
         self.jobs = Jobs(self.db)
 
@@ -83,6 +96,26 @@ class Desk:
             **({"name": name, "score": 0.5, "timestamp": self.now, "source": "google"} | values)
         )
         await TrendRows(self.db).store([new], now=self.now)
+
+    async def settle(self, job_id, result=None, error=""):
+        """End a queued job as the engine would, and bring its board to where it is."""
+        await self.jobs.claim_due(self.now, ("pitches", "trends", "script"), 99)
+        async with self.db.transaction():
+            state = JobState.FAILED if result is None else JobState.SUCCEEDED
+            job = await self.jobs.finish(job_id, state, error=error, now=self.now)
+            if result is not None:
+                await self.bookkeeping.settled(job, job.stage, result)
+        await self.pitching.advance()
+
+    async def pitched(self, *names, count=None, **asked):
+        """An open board with these topics, fetched today."""
+        for name in names:
+            await self.trend(name)
+        board = await self.pitching.ask(count or len(names), "Margot", **asked)
+        job = await self.jobs.get(board.job_id)
+        given = json.loads(job.facts)["topics"]["topics"]
+        await self.settle(job.id, pitches(*(topic["name"] for topic in given)))
+        return await self.pitching.board(board.id)
 
     async def finished(self):
         """An episode under review, with all its sections."""
@@ -109,6 +142,16 @@ def script(**values):
     ]
     named = [{"character": c, "text": t, "emotion": e} for c, t, e in lines]
     return Script.model_validate({"lines": named, "caption": "Coffee.", **values})
+
+
+def pitches(*topics):
+    """What a writer makes of topics."""
+    return Pitches(
+        pitches=tuple(
+            Pitch(topic=topic, source="google", hook=f"Why {topic}?", last_line="No.", why="Ask.")
+            for topic in topics
+        )
+    )
 
 
 def video(episode):
