@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.choices import remember_choices
+from bot.logs import mask
 from bot.settings import Settings
 from pipeline.budget import Budget
 from pipeline.engine import Engine
@@ -260,12 +261,23 @@ async def open_publisher(settings: Settings, folder: DataFolder) -> AsyncIterato
             "set both, or PUBLISHER=folder to work without it."
         )
     from pipeline.publishing.instagram import InstagramPublisher
+    from pipeline.publishing.token_file import TokenFile
+    from pipeline.publishing.token_keeper import TokenKeeper
 
     publisher = InstagramPublisher(
-        token=settings.meta_access_token,
+        keeper=TokenKeeper(
+            given=settings.meta_access_token,
+            file=TokenFile(folder.secrets / "instagram.json"),
+            graph_url=settings.instagram_graph_url,
+            app_id=settings.meta_app_id,
+            app_secret=settings.meta_app_secret,
+            clock=utc_now,
+            on_token=mask,
+        ),
         user_id=settings.instagram_user_id,
         graph_url=settings.instagram_graph_url,
         upload_url=settings.instagram_upload_url,
+        clock=utc_now,
     )
     try:
         yield publisher

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from pydantic import SecretStr
+
 _ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(0x7F, 0xA0)]}
 # Line and paragraph separators, and the characters that reorder text on a terminal.
 _ESCAPES |= {
@@ -19,9 +21,15 @@ class OneLine(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str], *, structured: bool) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        # The longest first, so that a secret which contains another one is masked whole.
-        self._secrets = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+        self._secrets: list[str] = []
         self._structured = structured
+        self.mask(*secrets)
+
+    def mask(self, *secrets: str) -> None:
+        """Also these, from the next line on."""
+        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= 6)}
+        # The longest first, so that a secret which contains another one is masked whole.
+        self._secrets = sorted(known, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         text = self._as_json(record) if self._structured else super().format(record)
@@ -39,6 +47,13 @@ class OneLine(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+def mask(secret: SecretStr) -> None:
+    """A secret that came to be after logging was set up."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, OneLine):
+            handler.formatter.mask(secret.get_secret_value())
 
 
 def set_up_logging(

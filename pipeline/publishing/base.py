@@ -101,8 +101,11 @@ class Container:
 
 @dataclass(frozen=True)
 class ContainerStatus:
+    """`is_final`: the platform has refused the file itself, so another container does not help."""
+
     state: ContainerState
     detail: str = ""
+    is_final: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,14 @@ class Publisher(Protocol):
 
     platform: str
     account: str
+
+    async def keep_access(self) -> str:
+        """Renew what lets us in, when that is due; a sentence when people must act soon."""
+        ...
+
+    def held_s(self) -> float:
+        """Seconds until calls that can wait may be made: we have nearly asked too often."""
+        ...
 
     async def quota(self) -> Quota: ...
 

@@ -47,6 +47,12 @@ class FolderPublisher:
     def __init__(self, posts: Path) -> None:
         self._posts = posts
 
+    async def keep_access(self) -> str:
+        return ""
+
+    def held_s(self) -> float:
+        return 0.0
+
     async def quota(self) -> Quota:
         return Quota(used=0, total=1)
 

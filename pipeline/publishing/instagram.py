@@ -11,14 +11,12 @@ import asyncio
 import hashlib
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
-from pipeline.publishing.answers import PLATFORM, TRANSIENT_S, Unreadable
+from pipeline.publishing.answers import PLATFORM, TRANSIENT_S, Unreadable, is_final
 from pipeline.publishing.base import (
     Container,
     ContainerState,
@@ -35,6 +33,8 @@ from pipeline.publishing.base import (
     Unseen,
 )
 from pipeline.publishing.graph import Graph
+from pipeline.publishing.token_keeper import TokenKeeper
+from pipeline.publishing.usage import Usage
 
 CHUNK = 1 << 18
 UPLOAD_TRIES = 4
@@ -43,26 +43,42 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 
 class InstagramPublisher:
-    """`timeout_s` is for a single read or write of an ordinary call."""
+    """`keeper` has the token; `timeout_s` is for a single read or write of an ordinary call."""
 
     platform = PLATFORM
 
     def __init__(
         self,
         *,
-        token: SecretStr,
+        keeper: TokenKeeper,
         user_id: str,
         graph_url: str,
         upload_url: str,
+        clock: Callable[[], datetime],
         timeout_s: float = 30,
     ) -> None:
         self.account = user_id
+        self.keeper = keeper
+        self._usage = Usage(clock)
         self._graph = Graph(
-            token=token, graph_url=graph_url, upload_url=upload_url, timeout_s=timeout_s
+            token=keeper.token,
+            graph_url=graph_url,
+            upload_url=upload_url,
+            usage=self._usage,
+            timeout_s=timeout_s,
         )
 
     async def close(self) -> None:
         await self._graph.close()
+
+    async def keep_access(self) -> str:
+        try:
+            return await self.keeper.keep()
+        finally:
+            self._graph.use(self.keeper.token)
+
+    def held_s(self) -> float:
+        return self._usage.held_s()
 
     async def quota(self) -> Quota:
         answer = await self._get(
@@ -88,6 +104,8 @@ class InstagramPublisher:
             container_id = _id(answer)
         except Unreadable as error:  # an orphan container is never public
             raise _passing(error) from error
+        except Permanent as error:
+            raise _without_uploads(error) from error
         uri = self._graph.checked_upload_url(str(answer.get("uri", "")))
         return Container(id=container_id, upload_url=uri)
 
@@ -113,7 +131,8 @@ class InstagramPublisher:
             state = ContainerState(str(answer.get("status_code")))
         except ValueError as error:
             raise _odd("status") from error
-        return ContainerStatus(state, str(answer.get("status", ""))[:300])
+        detail = str(answer.get("status", ""))[:300]
+        return ContainerStatus(state, detail, is_final=is_final(detail))
 
     async def publish(self, container_id: str) -> str:
         try:
@@ -222,6 +241,18 @@ class _Reader:
     def _fingerprint(self) -> tuple[int, int, int]:
         found = self._path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _without_uploads(error: Permanent) -> Permanent:
+    """What Instagram Login answers, which fetches videos from public addresses only."""
+    if "video_url is required" not in error.message:
+        return error
+    return Permanent(
+        PLATFORM,
+        "this token cannot upload files; make one with Facebook Login or for a system user, set "
+        "META_ACCESS_TOKEN and INSTAGRAM_GRAPH_URL=https://graph.facebook.com/v26.0, start the bot "
+        "again, then use /publish retry.",
+    )
 
 
 def _passing(error: PublishError) -> Passing:
