@@ -14,20 +14,25 @@ from functools import lru_cache
 SHARED_WORDS = 0.65  # of all words of both; a team plays another match at 0.6
 LONGEST_COMPARED = 200
 
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # Words that say what people want to know about a topic, not which topic it is.
-_LITTLE = frozenset(
+_LITTLE = _set(
     "a an and are as at by for from in is it its of on or that the this to was were will with"
-    " vs v versus against der die das den dem und im am le la les el los et y".split()
+    " vs v versus against der die das den dem und im am le la les el los et y"
 )
-_ASKED = frozenset(
+_ASKED = _set(
     "today todays tonight yesterday tomorrow now live latest news update updates result results"
     " score scores hint hints answer answers highlight highlights price prices trailer cast"
     " ending explained review reviews release date watch stream streaming how what when where who"
-    " why outage down working offline ticket tickets meaning full recap".split()
+    " why outage down working offline ticket tickets meaning full recap"
 )
-_MONTHS = frozenset(
+_MONTHS = _set(
     "january february march april may june july august september october november december"
-    " jan feb mar apr jun jul aug sep sept oct nov dec".split()
+    " jan feb mar apr jun jul aug sep sept oct nov dec"
 )
 _PART = re.compile(r"\b(?:season|series|episode|part|round|week|day|game|staffel|folge) \d{1,3}\b")
 _YEAR = re.compile(r"(?:19|20)\d\d")

@@ -43,10 +43,13 @@ class Trends:
         )
         return [from_row(Trend, row) for row in rows]
 
-    async def unused(self, *, since: datetime, limit: int) -> list[Trend]:
+    async def unused(
+        self, *, since: datetime, limit: int, fetched: str | None = None
+    ) -> list[Trend]:
         """Topics that may be used, each name once, the best first.
 
-        A name used under any source since then is left out.
+        A name used or refused under any source since then is left out. `fetched` is the first
+        day (YYYY-MM-DD) that counts; the day of `since` when it is not given.
         """
         start = since.astimezone(UTC).date().isoformat()
         rows = await self._db.fetch_all(
@@ -54,7 +57,25 @@ class Trends:
             " AND NOT EXISTS (SELECT 1 FROM trends AS u WHERE u.name = t.name AND u.day >= ?"
             " AND (u.used_in_episode IS NOT NULL OR u.refused_because IS NOT NULL))"
             " GROUP BY name ORDER BY score DESC, id LIMIT ?",
-            (start, start, limit),
+            (fetched or start, start, limit),
+        )
+        return [from_row(Trend, row) for row in rows]
+
+    async def names_used(self, *, since: datetime) -> list[str]:
+        """What episodes since then are about, topics given by hand included."""
+        rows = await self._db.fetch_all(
+            "SELECT name FROM trends WHERE used_in_episode IS NOT NULL AND day >= ?"
+            " UNION SELECT topic FROM episodes WHERE topic != '' AND created_at >= ?",
+            (since.astimezone(UTC).date().isoformat(), to_text(since)),
+        )
+        return [row["name"] for row in rows]
+
+    async def refused(self, *, since: datetime) -> list[Trend]:
+        """Each name once."""
+        rows = await self._db.fetch_all(
+            "SELECT *, max(id) FROM trends WHERE refused_because IS NOT NULL AND day >= ?"
+            " GROUP BY name ORDER BY id",
+            (since.astimezone(UTC).date().isoformat(),),
         )
         return [from_row(Trend, row) for row in rows]
 

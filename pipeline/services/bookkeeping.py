@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pipeline.errors import UserError
 from pipeline.sections import (
@@ -50,6 +50,9 @@ MOST_TOPICS_PITCHED = 12
 """What a writer is given to choose from."""
 DAYS_PITCHED = 2
 """Pitches are of the topics of today and yesterday (UTC)."""
+MEMORY_OF_REJECTIONS = timedelta(days=30)
+"""How long the reason of a rejection is a rule for new scripts."""
+MOST_REJECTIONS = 12
 SHELF_LIFE = timedelta(hours=48)
 """How long a reel about today's topic is worth posting."""
 UPLOAD_LIMIT = "upload_limit"
@@ -269,6 +272,20 @@ def _new_pitch(pitch: Pitch, topic: Topic) -> NewPitch:
         last_line=pitch.last_line,
         why=pitch.why,
     )
+
+
+def _topics_since(since: datetime, scripts: list[Script]) -> tuple[str, ...]:
+    """What the reels written since then are about, the newest first, each once."""
+    recent = (
+        s.metadata for s in scripts if s.metadata.created_at and s.metadata.created_at > since
+    )
+    return tuple(dict.fromkeys(topic for metadata in recent for topic in metadata.trends))
+
+
+def _reels_since_gags(scripts: list[Script]) -> dict[str, int]:
+    """Running gag -> how many reels ago it was last used; `scripts` are the newest first."""
+    used = [(gag, ago) for ago, script in enumerate(scripts) for gag in script.metadata.gags]
+    return dict(reversed(used))
 
 
 def _picture(image: LibraryImage) -> Picture:

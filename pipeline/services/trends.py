@@ -6,9 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pipeline.engine import Engine
+from pipeline.providers.trends.patience import without_rests
+from pipeline.sections import Sources
+from pipeline.services.topics import TopicBook
 from storage.database import Database
 from storage.jobs import Jobs
-from storage.records import Job, Trend
+from storage.records import Job, Trend, TrendSource
+from storage.trend_sources import TrendSources
 from storage.trends import Trends
 
 
@@ -18,13 +22,27 @@ class TrendService:
         self._clock = clock
         self._jobs = Jobs(db)
         self._trends = Trends(db)
+        self._sources = TrendSources(db)
+        self._book = TopicBook(db, clock=clock)
 
-    async def fetch(self) -> Job:
-        """Ask the sources now; a fetch that is under way already is the one returned."""
+    async def fetch(self, *, insist: bool = False) -> Job:
+        """Ask the sources now; a fetch that is under way already is the one returned.
+
+        Who insists also has those asked that rest after failures, because a person may just have
+        mended the reason; a time that a source has named itself is kept all the same.
+        """
         for job in await self._jobs.open():
             if job.stage == "trends" and job.episode_id is None:
                 return job
-        return await self._engine.queue("trends", until_stage="trends")
+        if not insist:
+            return await self._engine.queue("trends", until_stage="trends")
+        known = (await self._book.sources()).states
+        facts = {"sources": Sources(states=without_rests(known))}
+        return await self._engine.queue("trends", until_stage="trends", facts=facts)
+
+    async def failing(self) -> list[TrendSource]:
+        """Sources that did not answer when they were last asked, the worst first."""
+        return await self._sources.failing()
 
     async def are_of_today(self) -> bool:
         """Whether a fetch of today has stored any topic; a day ends at midnight UTC."""
