@@ -10,6 +10,21 @@ from bot.settings import Settings
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n`: a file stays in one process, as its tests share what is costly to make.
+
+    Tests on a whole bot share one reel through a folder and mostly wait, so they go one by one.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _only_loopback(monkeypatch):
     connect = socket.socket.connect

@@ -1,7 +1,9 @@
 """The real bot in a process of its own, on a copy of a DATA_DIR with one finished short reel."""
 
 import asyncio
+import fcntl
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -250,10 +252,18 @@ async def make_short_reel(data_dir):
 @pytest.fixture(scope="session")
 def short_reel(tmp_path_factory):
     """A DATA_DIR whose only episode is finished and waits for its draft."""
-    data_dir = tmp_path_factory.mktemp("short_reel") / "data"
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, make_short_reel(data_dir)).result()
-    return data_dir
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent  # what all processes of this run share
+    finished = run / "finished_reel"
+    with (run / "finished_reel.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            data_dir = tmp_path_factory.mktemp("short_reel") / "data"
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, make_short_reel(data_dir)).result()
+            data_dir.rename(finished)
+    return finished
 
 
 @pytest.fixture
