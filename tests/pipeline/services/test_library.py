@@ -16,6 +16,13 @@ from storage.files import sha256_of
 from storage.images import Images
 
 
+@pytest.fixture(autouse=True)
+def _small_pictures(monkeypatch):
+    """As small as they look on a phone, so that painting them all takes no time."""
+    monkeypatch.setattr("pipeline.reel.pictures.WIDTH", 100)
+    monkeypatch.setattr("pipeline.reel.pictures.HEIGHT", 120)
+
+
 async def test_the_library_is_painted_once(desk):
     new = await desk.library.fill()
     pictures = (await desk.bookkeeping.facts(None, "images"))["library"].pictures
