@@ -6,6 +6,7 @@ release. Sums are what the services list, without discounts, so an estimate is n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,9 @@ from pipeline.ledger import Cost
 from pipeline.sections import Section
 
 BUNDLED = Path(__file__).parent / "prices.yaml"
-Usd = Annotated[float, Field(ge=0)]
+_SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest)$")
+"""How services name a version of a model."""
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class TokenPrice(Section):
@@ -38,10 +41,10 @@ class Prices(Section):
     voices: dict[str, Usd] = Field(default_factory=dict)
 
     def knows(self, provider: str, model: str) -> bool:
-        return _longest_prefix(self._of(provider), model) is not None
+        return _listed(self._of(provider), model) is not None
 
     def knows_voice(self, model: str) -> bool:
-        return _longest_prefix(self.voices, model) is not None
+        return _listed(self.voices, model) is not None
 
     def tokens(
         self, provider: str, model: str, *, tokens_in: int, tokens_out: int, own_server: bool
@@ -49,19 +52,22 @@ class Prices(Section):
         """Of one answer. A model that is not listed costs nothing on a server of one's own, and
         as much as the dearest one listed otherwise."""
         table = self._of(provider)
-        name = _longest_prefix(table, model)
+        name = _listed(table, model)
         if name is not None:
             price = table[name]
         elif own_server or not table:
             price = TokenPrice(tokens_in=0, tokens_out=0)
         else:
-            price = max(table.values(), key=lambda price: price.tokens_out)
+            price = TokenPrice(
+                tokens_in=max(price.tokens_in for price in table.values()),
+                tokens_out=max(price.tokens_out for price in table.values()),
+            )
         usd = (tokens_in * price.tokens_in + tokens_out * price.tokens_out) / 1e6
         return Cost(usd=usd, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def chars(self, model: str, chars: int) -> Cost:
         """Of one spoken line; a model that is not listed costs as much as the dearest."""
-        name = _longest_prefix(self.voices, model)
+        name = _listed(self.voices, model)
         price = self.voices[name] if name else max(self.voices.values(), default=0.0)
         return Cost(usd=chars * price / 1000, chars=chars)
 
@@ -81,7 +87,7 @@ def load_prices(data_dir: Path | None = None) -> Prices:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{own}: {where}: {first['msg']}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
         raise UserError(f"{own} is not a YAML mapping; correct it and try again.") from error
     return Prices(
         dated=added.dated,
@@ -92,10 +98,15 @@ def load_prices(data_dir: Path | None = None) -> Prices:
 
 
 def _read(path: Path) -> dict[str, object]:
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(table, dict | None):
+        raise TypeError("not a mapping")
+    return table or {}
 
 
-def _longest_prefix(table: Mapping[str, object], model: str) -> str | None:
-    """`gpt-5-mini-2026-01-01` is priced as `gpt-5-mini`, not as `gpt-5`."""
-    fitting = [name for name in table if model == name or model.startswith(f"{name}-")]
-    return max(fitting, key=len, default=None)
+def _listed(table: Mapping[str, object], model: str) -> str | None:
+    """`gpt-5-mini-2025-08-07` is priced as `gpt-5-mini`; `gpt-5-pro` is not priced as `gpt-5`."""
+    if model in table:
+        return model
+    name = _SNAPSHOT.sub("", model)
+    return name if name in table else None
