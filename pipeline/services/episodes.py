@@ -84,6 +84,8 @@ class EpisodeService:
         """A new episode, made up to a stage; without a topic the best trend of the last days."""
         if topic is not None:
             topic = speakable_topic(topic)
+            if reason := await self._bookkeeping.refusal_of(topic):
+                raise UserError(reason)
         async with self._db.transaction():
             episode = await self._episodes.create(
                 topic=topic or "", requested_by=who, now=self._clock()
