@@ -147,16 +147,6 @@ class PitchBoards:
         )
         return {row["topic"] for row in rows}
 
-    async def topics_in_work(self) -> set[str]:
-        """What the writer was given for boards that are being made."""
-        rows = await self._db.fetch_all(
-            "SELECT json_extract(topic.value, '$.name') AS name FROM pitch_boards AS board"
-            " JOIN jobs ON jobs.id = board.job_id"
-            " JOIN json_each(jobs.facts, '$.topics.topics') AS topic WHERE board.state = ?",
-            (BoardState.MAKING,),
-        )
-        return {row["name"] for row in rows}
-
     async def take(self, board_id: int, number: int, episode_id: int) -> bool:
         """Note which episode a pitch has become; False when it has become one before."""
         done = await self._db.execute(

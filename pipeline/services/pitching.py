@@ -8,20 +8,19 @@ somebody has chosen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.engine import Engine
 from pipeline.errors import UserError
-from pipeline.sections import Premise, Topic, Topics
+from pipeline.sections import Premise, Topics
 from pipeline.services.bookkeeping import Bookkeeping, spoils_at
 from pipeline.services.episodes import EpisodeService
 from pipeline.services.trends import TrendService
 from storage.database import Database
 from storage.jobs import Jobs
 from storage.pitches import Board, BoardPitch, BoardState, PitchBoards
-from storage.records import Job
 from storage.states import JobState
 
 log = logging.getLogger(__name__)
@@ -85,12 +84,7 @@ class Pitching:
                 replaces=replaces,
                 now=self._clock(),
             )
-            topics = await self._topics(board)
-            if topics.topics and await self._trends.are_of_today():
-                await self._pitch(board, topics)
-            else:
-                job = await self._trends.fetch()
-                await self._boards.set_job(board.id, job.id)
+            await self._begin(board)
         return await self._boards.get(board.id)
 
     async def again(self, board_id: int, who: str) -> Board | None:
@@ -187,30 +181,41 @@ class Pitching:
     async def _advance(self, board_id: int) -> None:
         async with self._db.transaction():
             board = await self._boards.get(board_id)
-            if board.state is not BoardState.MAKING or board.job_id is None:
+            if board.state is not BoardState.MAKING:
                 return
-            job = await self._jobs.get(board.job_id)
-            if job.state in UNDER_WAY:
+            job = None if board.job_id is None else await self._jobs.get(board.job_id)
+            if job is None:
+                await self._begin(board)
+            elif job.state in UNDER_WAY:
                 return
-            if job.state is not JobState.SUCCEEDED:
+            elif job.state is not JobState.SUCCEEDED:
                 await self._fail(board, job.error or "Somebody has stopped the job.")
             elif job.stage == "trends":
-                await self._after_fetch(board)
+                await self._begin(board, has_fetched=True)
             else:  # the job's own transaction opens the board, so somebody else has its pitches
                 await self._fail(board, "The pitches were lost.")
 
-    async def _after_fetch(self, board: Board) -> None:
-        topics = await self._topics(board)
-        if topics.topics:
-            await self._pitch(board, topics)
-        else:
-            await self._fail(board, "Every topic of today is used, refused or pitched already.")
+    async def _begin(self, board: Board, *, has_fetched: bool = False) -> None:
+        """Queue what a board needs next: its pitches, or a fetch when topics of today are missing.
 
-    async def _pitch(self, board: Board, topics: Topics) -> Job:
-        # The topics are fixed here, so that every attempt pitches the same ones.
-        job = await self._engine.queue("pitches", facts={"topics": topics})
-        await self._boards.set_job(board.id, job.id)
-        return job
+        One board is pitched at a time, so that no two share a topic; the others wait.
+        """
+        if await self._is_pitching():
+            return
+        topics = await self._topics(board)
+        if topics.topics and (has_fetched or await self._trends.are_of_today()):
+            # The topics are fixed here, so that every attempt pitches the same ones.
+            job = await self._engine.queue("pitches", facts={"topics": topics})
+            await self._boards.set_job(board.id, job.id)
+        elif has_fetched:
+            await self._fail(board, "Every topic of today is used, refused or pitched already.")
+        else:
+            await self._boards.set_job(board.id, (await self._trends.fetch()).id)
+
+    async def _is_pitching(self) -> bool:
+        ids = {board.job_id for board in await self._boards.in_state(BoardState.MAKING)}
+        open_jobs = await self._jobs.open()
+        return any(job.stage == "pitches" and job.id in ids for job in open_jobs)
 
     async def _fail(self, board: Board, why: str) -> None:
         await self._boards.end(board.id, BoardState.FAILED, why)
@@ -218,20 +223,12 @@ class Pitching:
 
     async def _topics(self, board: Board) -> Topics:
         """What it may be about: nothing people can choose elsewhere or did not like just now."""
-        exclude = await self._boards.pitched_topics() | await self._boards.topics_in_work()
+        exclude = await self._boards.pitched_topics()
         earlier = board.replaces
         while earlier is not None:
             exclude |= {pitch.topic for pitch in await self._boards.pitches(earlier)}
             earlier = (await self._boards.get(earlier)).replaces
-        return await self._fresh(board.count, {name.casefold() for name in exclude})
-
-    async def _fresh(self, count: int, exclude: Collection[str]) -> Topics:
-        fresh = [
-            Topic(name=trend.name, source=trend.source, headlines=trend.headlines)
-            for trend in await self._trends.fresh(limit=100)
-            if trend.name.casefold() not in exclude
-        ]
-        return Topics(topics=tuple(fresh[: 3 * count]), count=count)
+        return await self._bookkeeping.topics(board.count, exclude)
 
     async def _choosable(self, board_id: int, number: int) -> tuple[Board, BoardPitch]:
         board = await self._boards.get(board_id)

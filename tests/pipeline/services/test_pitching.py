@@ -67,10 +67,11 @@ async def test_without_topics_of_today_the_sources_are_asked_first(desk, yesterd
 async def test_two_boards_wait_for_the_same_fetch_and_share_no_topic(desk):
     boards = [await desk.pitching.ask(1, "Margot") for _ in range(2)]
     assert boards[0].job_id == boards[1].job_id
-    names = ["Coffee", "Pigeons", "Socks", "Rain", "Cheese", "Moss"]
-    await desk.settle(boards[0].job_id, fetched(*names))
-    for job in await desk.jobs.open():
-        await desk.settle(job.id, Pitches(pitches=tuple(pitch(name) for name in names)))
+    await desk.settle(boards[0].job_id, fetched("Coffee", "Pigeons"))
+    both = Pitches(pitches=(pitch("Coffee"), pitch("Pigeons")))
+    for _ in boards:  # one board is pitched at a time
+        (job,) = await desk.jobs.open()
+        await desk.settle(job.id, both)
     topics = [topic for board in boards for topic in (await numbered(desk, board)).values()]
     assert len(set(topics)) == len(topics) == 2
 
