@@ -35,6 +35,7 @@ class Post:
     created_at: datetime
     attempted_at: datetime | None
     posted_at: datetime | None
+    tried_since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Posts:
             " revision = excluded.revision, fingerprint = excluded.fingerprint,"
             " sha256 = excluded.sha256, caption = excluded.caption, slot = excluded.slot,"
             " created_at = excluded.created_at, container_id = NULL, upload_url = NULL,"
-            " attempts = 0, waits = 0, error = '', run_after = NULL, attempted_at = NULL"
+            " attempts = 0, waits = 0, error = '', run_after = NULL, attempted_at = NULL,"
+            " tried_since = NULL"
             " WHERE state = ? RETURNING *",
             (
                 *(episode_id, platform, revision, fingerprint, sha256, caption, slot),
@@ -131,9 +133,13 @@ class Posts:
         changes["state"] = to
         return await self._update(post, changes)
 
-    async def wait(self, post: Post, *, reason: str, run_after: datetime) -> Post:
-        """Leave it as it is until later."""
+    async def wait(
+        self, post: Post, *, reason: str, run_after: datetime, is_held: bool = False
+    ) -> Post:
+        """Leave it as it is until later; held back, it has not been tried in vain so far."""
         changes: dict[str, Value] = {"error": reason, "run_after": to_text(run_after)}
+        if is_held:
+            changes["tried_since"] = to_text(run_after)
         return await self._update(post, {**changes, "waits": post.waits + 1})
 
     async def go_on(self, platform: str, reason: str) -> None:

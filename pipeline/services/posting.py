@@ -26,6 +26,7 @@ from pipeline.publishing.base import (
     Container,
     ContainerState,
     ContainerStatus,
+    Limited,
     Locked,
     Media,
     Outgoing,
@@ -53,22 +54,29 @@ POLLS_S = (2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 60.0, 60.0, 60.0)  # Meta: abo
 BACKOFF_S, LONGEST_BACKOFF_S = 15.0, 900.0
 INLINE_S = 60.0  # up to here waits are slept through, longer ones are left to resume_due()
 LATER_S = 120.0
+LONG_S = 3600.0  # waits from here on are told to people at once
 PAUSED = "publishing is paused"
+NEARLY_LIMITED = "the platform has been asked nearly as often as it allows"
+UNSEEN_WAITS = 3  # 15, 30 and 60 s
 LOCKED_S = 900.0
 SETTLE_S = 30.0  # a publish call whose answer was lost may still be working
 ASK_AFTER = 6  # waits in a row before people are asked: a quarter of an hour
 UNKNOWN_S = 3600.0
 NOT_PUBLIC = "not public"
 MOST_CONTAINERS, MOST_REPEATS = 10, 5
-GIVE_UP_AFTER = timedelta(hours=24)
+GIVE_UP_AFTER = timedelta(hours=24)  # of trying in vain
 
 
 class Wait(Exception):
-    """Nothing more can be done now; `silent` waits are the normal course of things."""
+    """Nothing more can be done now."""
 
     def __init__(self, seconds: float, reason: str) -> None:
         super().__init__(reason)
         self.seconds = seconds
+
+
+class Held(Wait):
+    """It is held back, and nothing is wrong with it: this time is not one of trying in vain."""
 
 
 class Gate(Protocol):
@@ -106,6 +114,7 @@ class Posting:
         self._slots = Slots(db)
         self._episodes = Episodes(db)
         self._told: dict[int, str] = {}  # what people know already, until the bot restarts
+        self._said: set[tuple[int, str]] = set()  # the same of limits, which mend themselves
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def is_busy(self, episode_id: int) -> bool:
@@ -165,9 +174,12 @@ class Posting:
         try:
             return await step(post), 0.0
         except Wait as wait:
-            return await self._wait(post, str(wait), wait.seconds)
+            is_held = isinstance(wait, Held)
+            return await self._wait(post, str(wait), wait.seconds, is_held=is_held)
         except Locked as error:
             return await self._wait_for_people(post, str(error))
+        except Limited as error:
+            return await self._wait_for_the_limit(post, error)
         except Passing as error:
             if post.waits == ASK_AFTER:
                 self._tell(post, PostEventKind.WAITING, f"{error} The post waits.")
@@ -186,7 +198,16 @@ class Posting:
         if self._told.get(post.episode_id) != reason:
             self._told[post.episode_id] = reason
             self._tell(post, PostEventKind.LOCKED, f"{reason} The post waits.")
-        return await self._wait(post, reason, LOCKED_S)
+        return await self._wait(post, reason, LOCKED_S, is_held=True)
+
+    async def _wait_for_the_limit(self, post: Post, error: Limited) -> tuple[Post, float]:
+        """At least as long as the platform says, longer each time; a long wait is told at once."""
+        seconds = max(error.retry_after_s or 0.0, _backoff_s(post.waits))
+        is_news = (post.episode_id, str(error)) not in self._said
+        if is_news and (seconds >= LONG_S or post.waits >= ASK_AFTER):
+            self._said.add((post.episode_id, str(error)))
+            self._tell(post, PostEventKind.WAITING, f"{error} The post waits.")
+        return await self._wait(post, str(error), seconds, is_held=True)
 
     async def _stop(self, post: Post, error: PublishError) -> tuple[Post, float]:
         """What to do about an error that waiting alone does not mend."""
@@ -212,9 +233,9 @@ class Posting:
         )
 
     async def _prepare(self, post: Post) -> Post:
-        if await self._gate.is_paused():
-            raise Wait(LATER_S, PAUSED)
-        if post.attempts >= MOST_CONTAINERS or self._clock() - post.created_at > GIVE_UP_AFTER:
+        await self._hold_back()
+        tried_for = self._clock() - (post.tried_since or post.created_at)
+        if post.attempts >= MOST_CONTAINERS or tried_for > GIVE_UP_AFTER:
             raise Permanent(post.platform, f"it did not work in time; last: {post.error or '-'}")
         if not post.attempts and (media := await self._posted_before(post)) is not None:
             return await self._published(post, media)
@@ -231,6 +252,13 @@ class Posting:
                 attempted_at=None,
             )
         return await self._upload(post, container, outgoing)
+
+    async def _hold_back(self) -> None:
+        """Before anything that can wait; never between a publish call and its confirmation."""
+        if await self._gate.is_paused():
+            raise Held(LATER_S, PAUSED)
+        if (held_s := self._publisher.held_s()) > 0:
+            raise Held(held_s, NEARLY_LIMITED)
 
     async def _posted_before(self, post: Post) -> Media | None:
         """Public since before this claim: a failure that was none, or a restored backup."""
@@ -252,8 +280,10 @@ class Posting:
 
     async def _finish(self, post: Post) -> Post:
         """Poll until processed, pass the gate, publish."""
-        if await self._gate.is_paused():
-            raise Wait(LATER_S, PAUSED)
+        if post.attempted_at is None:
+            await self._hold_back()
+        elif await self._gate.is_paused():
+            raise Held(LATER_S, PAUSED)
         try:
             is_publishable = await self._is_processed(post)
         except (Unseen, StartOver):
@@ -274,12 +304,14 @@ class Posting:
                 post, "status", lambda: self._publisher.status(_container(post))
             )
         except Unseen as error:
-            # A fresh container may not be readable yet (100 / 33): poll before giving it up.
-            if post.attempted_at is not None or post.waits >= ASK_AFTER:
+            # A fresh container may not be readable yet: ask for two minutes, then make another.
+            if post.attempted_at is not None or post.waits >= UNSEEN_WAITS:
                 raise
             raise Wait(_backoff_s(post.waits), str(error)) from error
         if status.state is ContainerState.IN_PROGRESS and post.waits < len(POLLS_S):
             raise Wait(POLLS_S[post.waits], "the platform is processing the video")
+        if status.state is ContainerState.ERROR and status.is_final:
+            raise Permanent(post.platform, f"the reel is refused: {status.detail}")
         if status.state not in (ContainerState.FINISHED, ContainerState.PUBLISHED):
             raise StartOver(post.platform, f"the container is {status.state}: {status.detail}")
         return status.state is ContainerState.FINISHED
@@ -287,7 +319,7 @@ class Posting:
     async def _publish(self, post: Post) -> Post:
         async with self._db.transaction():
             if await self._gate.is_paused():
-                raise Wait(LATER_S, PAUSED)
+                raise Held(LATER_S, PAUSED)
             episode = await self._episodes.get(post.episode_id)
             if (episode.state, episode.revision) != (EpisodeState.APPROVED, post.revision):
                 raise Permanent(post.platform, "the approval was taken back.")
@@ -424,14 +456,17 @@ class Posting:
         if post.slot is not None:
             await self._slots.settle(post.slot, outcome)
 
-    async def _wait(self, post: Post, reason: str, seconds: float) -> tuple[Post, float]:
+    async def _wait(
+        self, post: Post, reason: str, seconds: float, *, is_held: bool = False
+    ) -> tuple[Post, float]:
         # The step may have moved the post before it had to wait.
         post = await self._posts.get(post.episode_id, post.platform)
         if post.state is PostState.UNKNOWN:
             reason = post.error  # what people are asked stays to be read
         later = self._clock() + timedelta(seconds=seconds)
         log.info("episode=%s waits %.0f s: %s", post.episode_id, seconds, reason)
-        return await self._posts.wait(post, reason=reason, run_after=later), seconds
+        post = await self._posts.wait(post, reason=reason, run_after=later, is_held=is_held)
+        return post, seconds
 
     async def _call(self, post: Post, name: str, call: Callable[[], Awaitable[T]]) -> tuple[int, T]:
         """The call between its intent and its outcome; the caller commits the good outcome."""

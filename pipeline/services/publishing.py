@@ -22,8 +22,8 @@ from pipeline.publishing.base import (
 )
 from pipeline.services.outgoing import OutgoingReels, Parcel
 from pipeline.services.post_events import OnEvent, PostEvent, PostEventKind
+from pipeline.services.posting import NEARLY_LIMITED, Posting
 from pipeline.services.posting import PAUSED as WAITS_FOR_RESUME
-from pipeline.services.posting import Posting
 from pipeline.services.reviews import Reviews, VoteReader
 from storage.database import Database
 from storage.episodes import Episodes
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 STILL_DONE = timedelta(hours=1)
 """A slot missed by less than this is still done."""
 PAUSED, SCHEDULE, SETTLED_UNTIL = "paused_at", "schedule", "schedule_since"
+TOKEN_TOLD, TELL_AGAIN = "token_told", timedelta(hours=23)
 QUOTA_S = 3600.0
 MOST_POSTS = 100
 CHANGED_SETTINGS = "account, AI label or caption text changed"
@@ -91,6 +92,8 @@ class Publishing:
             found.append("Somebody has rejected it.")
         if await self.is_paused():
             found.append("Publishing is paused; /publish resume goes on.")
+        if (held_s := self._publisher.held_s()) > 0:
+            found.append(f"{NEARLY_LIMITED.capitalize()}; posts wait {held_s / 60:.0f} min.")
         try:
             quota = await self._publisher.quota()
         except ProviderError as error:
@@ -194,6 +197,20 @@ class Publishing:
             if await self._reviews.review_again(episode, parcel.fingerprint, CHANGED_SETTINGS):
                 changed.append(episode.id)
         return changed
+
+    async def keep_token_fresh(self) -> None:
+        """Renew what lets us in, when it is due; people hear once a day if they must act."""
+        try:
+            problem = await self._publisher.keep_access()
+        except ProviderError as error:
+            log.warning("the token stays as it is: %s", error)
+            return
+        told = await self._notes.get(TOKEN_TOLD)
+        now = self._clock()
+        if not problem or (told and now - datetime.fromisoformat(told) < TELL_AGAIN):
+            return
+        await self._notes.set(TOKEN_TOLD, to_text(now))
+        self._tell(PostEventKind.LOCKED, f"{problem} Until then nothing is lost; posts wait.")
 
     async def resume_due(self) -> list[Post]:
         """Go on with posts whose wait is over, those that nobody drives at the moment."""

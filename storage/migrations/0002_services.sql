@@ -83,3 +83,6 @@ CREATE TABLE pitches (
     episode_id INTEGER REFERENCES episodes (id), -- once somebody has chosen it
     PRIMARY KEY (board_id, number)
 ) STRICT, WITHOUT ROWID;
+
+-- When a post was last held back by people or a limit: only the time since then is one of trying.
+ALTER TABLE posts ADD COLUMN tried_since TEXT;

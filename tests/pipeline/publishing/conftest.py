@@ -1,4 +1,5 @@
 import hashlib
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,8 @@ from bot.sandbox.instagram import InstagramSandbox
 from pipeline.publishing.base import Outgoing
 from pipeline.publishing.folder import FolderPublisher
 from pipeline.publishing.instagram import InstagramPublisher
+from pipeline.publishing.token_file import TokenFile
+from pipeline.publishing.token_keeper import TokenKeeper
 
 TOKEN = "EAAcanary0token0that0nobody0may0see"
 
@@ -46,16 +49,35 @@ async def ig():
 
 
 @pytest.fixture
-async def instagram(ig):
-    publisher = InstagramPublisher(
-        token=SecretStr(TOKEN),
-        user_id=ig.user_id,
-        graph_url=ig.graph_url,
-        upload_url=ig.upload_url,
-        timeout_s=5,
-    )
-    yield publisher
-    await publisher.close()
+async def open_instagram(tmp_path):
+    """Opens publishers of a loopback Instagram; `changes` are addresses and the clock."""
+    async with AsyncExitStack() as stack:
+
+        def open_one(ig, **changes):
+            given = {
+                "graph_url": ig.graph_url,
+                "upload_url": ig.upload_url,
+                "clock": lambda: datetime.now(UTC),
+                **changes,
+            }
+            keeper = TokenKeeper(
+                given=SecretStr(TOKEN),
+                file=TokenFile(tmp_path / "secrets" / "instagram.json"),
+                graph_url=given["graph_url"],
+                clock=given["clock"],
+            )
+            publisher = InstagramPublisher(
+                keeper=keeper, user_id=ig.user_id, **{"timeout_s": 5, **given}
+            )
+            stack.push_async_callback(publisher.close)
+            return publisher
+
+        yield open_one
+
+
+@pytest.fixture
+def instagram(ig, open_instagram):
+    return open_instagram(ig)
 
 
 @pytest.fixture(params=["instagram", "folder"])

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from bot.sandbox.instagram import HTML, Drop, ForeignUpload, InstagramSandbox, Reply, refusal
 from bot.sandbox.instagram import Truncated as Cut
@@ -22,7 +21,6 @@ from pipeline.publishing.base import (
     Unknown,
     Unseen,
 )
-from pipeline.publishing.instagram import InstagramPublisher
 
 TOKEN = "EAAcanary0token0that0nobody0may0see"
 
@@ -296,29 +294,19 @@ async def test_without_the_setting_there_is_no_ai_label(ig, instagram, outgoing)
 
 
 @pytest.mark.parametrize("name", ["graph_url", "upload_url"])
-def test_plain_http_to_another_machine_is_refused(name):
-    urls = {"graph_url": "https://graph.facebook.com/v26.0", "upload_url": "https://r.example"}
-
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "ftp://127.0.0.1", "http://127.0.0.1.nip.io"]
+)
+async def test_plain_http_to_another_machine_is_refused(ig, open_instagram, name, url):
     with pytest.raises(UserError, match="https"):
-        InstagramPublisher(
-            token=SecretStr(TOKEN), user_id="1", **{**urls, name: "http://example.com"}
-        )
+        open_instagram(ig, **{name: url})
 
 
-async def test_a_slow_platform_is_a_passing_error(ig, outgoing, monkeypatch):
-    publisher = InstagramPublisher(
-        token=SecretStr(TOKEN),
-        user_id=ig.user_id,
-        graph_url=ig.graph_url,
-        upload_url=ig.upload_url,
-    )
-
+async def test_a_slow_platform_is_a_passing_error(instagram, monkeypatch):
     async def never(*args, **kwargs):
         raise httpx.ReadTimeout("slow")
 
-    monkeypatch.setattr(publisher._graph._wire._client, "send", never)
+    monkeypatch.setattr(instagram._graph._wire._client, "send", never)
 
     with pytest.raises(Passing, match="ReadTimeout"):
-        await publisher.quota()
-
-    await publisher.close()
+        await instagram.quota()

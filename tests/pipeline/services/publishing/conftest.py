@@ -13,6 +13,8 @@ from pipeline.errors import ProviderError
 from pipeline.publishing.base import Slot
 from pipeline.publishing.folder import FolderPublisher
 from pipeline.publishing.instagram import InstagramPublisher
+from pipeline.publishing.token_file import TokenFile
+from pipeline.publishing.token_keeper import TokenKeeper
 from pipeline.sections import Emotion, Line, Script, SpokenLine, Video, Voices, Word
 from pipeline.services.outgoing import OutgoingReels
 from pipeline.services.publishing import Publishing
@@ -148,6 +150,7 @@ class Channel:
     def __init__(self, folder, ig, clock, *, platform, approvals_needed, timeout_s):
         self.folder, self.ig, self.clock = DataFolder(folder), ig, clock
         self.platform = platform
+        self.token = TOKEN  # META_ACCESS_TOKEN; another one counts from the next start on
         self.approvals_needed = approvals_needed
         self.timeout_s = timeout_s
         self.reader = Reader()
@@ -198,10 +201,18 @@ class Channel:
         if self.platform == "folder":
             return FolderPublisher(self.folder.path / "posts")
         return InstagramPublisher(
-            token=SecretStr(TOKEN),
+            keeper=TokenKeeper(
+                given=SecretStr(self.token),
+                file=TokenFile(self.folder.secrets / "instagram.json"),
+                graph_url=self.ig.graph_url,
+                app_id=self.ig.tokens.app_id,
+                app_secret=SecretStr(self.ig.tokens.app_secret),
+                clock=self.clock,
+            ),
             user_id=self.ig.user_id,
             graph_url=self.ig.graph_url,
             upload_url=self.ig.upload_url,
+            clock=self.clock,
             timeout_s=self.timeout_s,
         )
 
