@@ -14,6 +14,8 @@ from pydantic import SecretStr
 from pipeline.config import VoicesConfig, WriterConfig
 from pipeline.errors import UserError
 from pipeline.prices import Prices, load_prices
+from pipeline.providers.voices import costs
+from pipeline.providers.writers import chat
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -22,13 +24,6 @@ if TYPE_CHECKING:
 WriterName = Literal["openai", "anthropic", "offline"]
 VoiceName = Literal["elevenlabs", "offline"]
 PublisherName = Literal["instagram", "folder"]
-
-DEFAULT_MODELS = {
-    "openai": "gpt-5-mini",
-    "anthropic": "claude-sonnet-4-6",
-    "elevenlabs": "eleven_multilingual_v2",
-}
-"""Used while LLM_MODEL or ELEVENLABS_MODEL is empty; all are in pipeline/prices.yaml."""
 
 NAMES = {
     "openai": "OpenAI",
@@ -52,7 +47,7 @@ def writer_config(settings: Settings) -> WriterConfig:
         provider=provider,
         api_key=key,
         base_url=base_url,
-        model="" if provider == "offline" else settings.llm_model or DEFAULT_MODELS[provider],
+        model=settings.llm_model if provider != "offline" else "",
         lines_min=settings.script_lines_min,
         lines_max=settings.script_lines_max,
         max_hashtags=settings.max_hashtags,
@@ -97,7 +92,7 @@ def voices_config(settings: Settings) -> VoicesConfig:
         provider=provider,
         api_key=_needed(settings.elevenlabs_api_key, provider, "VOICE"),
         base_url=settings.elevenlabs_base_url,
-        model=settings.elevenlabs_model or DEFAULT_MODELS[provider],
+        model=settings.elevenlabs_model,
         voices={name: voice for name, voice in voices.items() if voice},
         concurrency=settings.voice_concurrency,
     )
@@ -161,7 +156,8 @@ def said_at_start(settings: Settings) -> list[str]:
     writer, voices = writer_config(settings), voices_config(settings)
     prices = load_prices(settings.data_dir)
     said = [
-        f"Writer {_with_model(writer)}, voice {_with_model(voices)}, pictures from the library, "
+        f"Writer {_named(writer.provider, chat.model_of(writer))}, "
+        f"voice {_named(voices.provider, costs.model_of(voices))}, pictures from the library, "
         f"posts to {settings.publisher_choice()}.",
         f"Slots `{settings.publish_cron}` in {settings.timezone}.",
     ]
@@ -178,10 +174,8 @@ def is_paid(config: WriterConfig | VoicesConfig) -> bool:
     return config.provider != "offline" and config.api_key is not None
 
 
-def _with_model(config: WriterConfig | VoicesConfig) -> str:
-    if config.provider == "offline":
-        return config.provider
-    return f"{config.provider} ({config.model})"
+def _named(provider: str, model: str) -> str:
+    return f"{provider} ({model})" if model else provider
 
 
 def _budgets(settings: Settings) -> str:
@@ -193,14 +187,18 @@ def _budgets(settings: Settings) -> str:
 
 
 def _unlisted(writer: WriterConfig, voices: VoicesConfig, prices: Prices) -> list[str]:
-    """Models whose price is a guess; budgets reckon with the dearest one."""
-    models = []
-    if is_paid(writer) and not prices.knows(writer.provider, writer.model):
-        models.append(writer.model)
-    if is_paid(voices) and not prices.knows_voice(voices.model):
-        models.append(voices.model)
-    return [
-        f"{model} has no listed price, so the dearest one is reckoned with; "
-        "add it to prices.yaml in DATA_DIR."
-        for model in models
-    ]
+    """Models whose price is a guess."""
+    said = []
+    model = chat.model_of(writer)
+    if is_paid(writer) and not prices.knows(writer.provider, model):
+        counted = "counts as free" if chat.is_own_server(writer) else "counts as the dearest one"
+        said.append(
+            f"{model} has no listed price and {counted}; add it to prices.yaml in DATA_DIR."
+        )
+    model = costs.model_of(voices)
+    if is_paid(voices) and not prices.knows_voice(model):
+        said.append(
+            f"{model} has no listed price and counts as the dearest one; "
+            "add it to prices.yaml in DATA_DIR."
+        )
+    return said

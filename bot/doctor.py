@@ -9,18 +9,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 import discord
 
+from bot import live_checks
 from bot.app import open_publisher
 from bot.choices import said_at_start
-from bot.client import default_intents, set_rest_base
 from bot.console import console
+from bot.findings import Check, Finding, Level, error, ok, warning
+from bot.guild import logged_in, missing_permissions
 from bot.scheduler import Schedule
 from bot.settings import Settings
 from pipeline.errors import ProviderError, UserError
@@ -28,32 +27,6 @@ from pipeline.shows import load_show
 from storage.folder import DataFolder
 
 NEEDED_GB, WANTED_GB = 5, 50
-PERMISSIONS = (
-    "view_channel",
-    "send_messages",
-    "embed_links",
-    "attach_files",
-    "add_reactions",
-    "read_message_history",
-)
-"""What the bot needs in the approval channel."""
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    level: Level
-    text: str
-
-
-Check = Callable[[Settings], Awaitable[list[Finding]]]
 
 
 async def examine(settings: Settings, *, verbose: bool, strict: bool) -> int:
@@ -62,8 +35,8 @@ async def examine(settings: Settings, *, verbose: bool, strict: bool) -> int:
     for check in CHECKS:
         try:
             findings += await check(settings)
-        except UserError as error:
-            findings.append(Finding(Level.ERROR, str(error)))
+        except (UserError, ProviderError) as failure:
+            findings.append(error(str(failure)))
     for finding in findings:
         if verbose or finding.level is not Level.OK:
             console.print(f"{finding.level:8} {finding.text}", markup=False)
@@ -74,16 +47,16 @@ async def examine(settings: Settings, *, verbose: bool, strict: bool) -> int:
 
 
 async def _python_and_packages(settings: Settings) -> list[Finding]:
-    found = [_ok(f"Python {sys.version.split()[0]}")]
+    found = [ok(f"Python {sys.version.split()[0]}")]
     for line in importlib.metadata.requires("excuse-my-french") or []:
         if "extra ==" in line:
             continue
         match = re.match(r"[A-Za-z0-9._-]+", line)
         assert match is not None
         try:
-            found.append(_ok(f"{match[0]} {importlib.metadata.version(match[0])}"))
+            found.append(ok(f"{match[0]} {importlib.metadata.version(match[0])}"))
         except importlib.metadata.PackageNotFoundError:
-            found.append(_error(f"{match[0]} is not installed; run `./run demo` once."))
+            found.append(error(f"{match[0]} is not installed; run `./run demo` once."))
     return found
 
 
@@ -98,49 +71,51 @@ async def _ffmpeg(settings: Settings) -> list[Finding]:
         check=False,
     )
     return [
-        _ok(f"ffmpeg encodes {name}")
+        ok(f"ffmpeg encodes {name}")
         if re.search(rf" {name} ", listed.stdout)
-        else _error(f"ffmpeg lacks {name}; install imageio-ffmpeg again.")
+        else error(f"ffmpeg lacks {name}; install imageio-ffmpeg again.")
         for name in ("libx264", "aac")
     ]
 
 
 async def _show(settings: Settings) -> list[Finding]:
     show = load_show(settings.show, settings.data_dir)
-    return [_ok(f"show {show.name}: {' and '.join(c.name for c in show.characters)}")]
+    return [ok(f"show {show.name}: {' and '.join(c.name for c in show.characters)}")]
 
 
-async def _voices(settings: Settings) -> list[Finding]:
+async def _offline_voice(settings: Settings) -> list[Finding]:
     from pipeline.config import VoicesConfig
     from pipeline.providers import factory
 
+    if settings.voice_choice() != "offline":
+        return []
     try:
         voice = await asyncio.to_thread(factory.voice, VoicesConfig())
-    except ProviderError as error:
-        return [_error(str(error))]
+    except ProviderError as failure:
+        return [error(str(failure))]
     if "kokoro" not in voice.name:
-        return [_warning(f"the voice is {voice.name}; the better one is missing or damaged.")]
-    return [_ok(f"voice {voice.name}")]
+        return [warning(f"the voice is {voice.name}; the better one is missing or damaged.")]
+    return [ok(f"voice {voice.name}")]
 
 
 async def _folder(settings: Settings) -> list[Finding]:
     folder = DataFolder(settings.data_dir)
     place = next(path for path in [folder.path, *folder.path.parents] if path.exists())
     free_gb = shutil.disk_usage(place).free / 1e9
-    found = [_ok(f"{free_gb:.0f} GB free")]
+    found = [ok(f"{free_gb:.0f} GB free")]
     if free_gb < NEEDED_GB:
-        found = [_error(f"{free_gb:.1f} GB are free; {NEEDED_GB} GB are needed, make room.")]
+        found = [error(f"{free_gb:.1f} GB are free; {NEEDED_GB} GB are needed, make room.")]
     elif free_gb < WANTED_GB:
-        found = [_warning(f"{free_gb:.0f} GB are free; a month of reels wants {WANTED_GB} GB.")]
+        found = [warning(f"{free_gb:.0f} GB are free; a month of reels wants {WANTED_GB} GB.")]
     return [*found, await _database(folder)]
 
 
 async def _database(folder: DataFolder) -> Finding:
     if not folder.database.exists():
-        return _ok("no database yet; the first start makes it")
+        return ok("no database yet; the first start makes it")
     # Read-only, so that looking neither migrates nor waits for a running bot.
     health = await asyncio.to_thread(_quick_check, folder.database)
-    return _ok("the database is whole") if health == "ok" else _error(f"the database: {health}")
+    return ok("the database is whole") if health == "ok" else error(f"the database: {health}")
 
 
 def _quick_check(path: Path) -> str:
@@ -157,69 +132,52 @@ def _quick_check(path: Path) -> str:
 async def _schedule(settings: Settings) -> list[Finding]:
     slots = Schedule(settings.publish_cron, settings.zone()).next_slots(datetime.now(UTC), 1)
     return [
-        *(_ok(line) for line in said_at_start(settings)),
-        _ok(f"next slot {slots[0].at.astimezone(settings.zone()):%A %d %B %H:%M %Z}"),
+        *(ok(line) for line in said_at_start(settings)),
+        ok(f"next slot {slots[0].at.astimezone(settings.zone()):%A %d %B %H:%M %Z}"),
     ]
 
 
 async def _discord(settings: Settings) -> list[Finding]:
     token, guild_id = settings.discord_token, settings.discord_guild_id
     if token is None or guild_id is None:
-        return [_warning("Discord is not set up: DISCORD_TOKEN and DISCORD_GUILD_ID are empty.")]
-    set_rest_base(settings.discord_api_url)
-    async with discord.Client(intents=default_intents()) as client:
-        try:
-            await client.login(token.get_secret_value())
-            guild = await client.fetch_guild(guild_id)
-            return [_ok(f"Discord: {client.user} in {guild.name}"), *await _access(guild, settings)]
-        except discord.LoginFailure:
-            return [_error("Discord refuses DISCORD_TOKEN; copy it again from the portal.")]
-        except (discord.HTTPException, OSError) as error:
-            return [_error(f"Discord: {error}; check DISCORD_GUILD_ID and the channel's rights.")]
+        return [warning("Discord is not set up: DISCORD_TOKEN and DISCORD_GUILD_ID are empty.")]
+    async with logged_in(token, settings.discord_api_url) as client:
+        guild = await client.fetch_guild(guild_id)
+        return [ok(f"Discord: {client.user} in {guild.name}"), *await _access(client, settings)]
 
 
-async def _access(guild: discord.Guild, settings: Settings) -> list[Finding]:
-    roles = {role.id for role in await guild.fetch_roles()}
+async def _access(client: discord.Client, settings: Settings) -> list[Finding]:
+    guild = await client.fetch_guild(settings.discord_guild_id or 0)
     found = []
-    if settings.discord_approver_role_id not in roles:
-        found.append(_error("DISCORD_APPROVER_ROLE_ID is no role of this server."))
+    if settings.discord_approver_role_id not in {role.id for role in await guild.fetch_roles()}:
+        found.append(error("DISCORD_APPROVER_ROLE_ID is no role of this server."))
     channel = await guild.fetch_channel(settings.discord_approval_channel_id or 0)
-    me = await guild.fetch_member(guild._state.user.id)  # type: ignore[union-attr]
-    may = channel.permissions_for(me)
-    missing = [name for name in PERMISSIONS if not getattr(may, name)]
-    if missing:
-        found.append(_error(f"In #{channel.name} the bot lacks: {', '.join(missing)}."))
-    return found or [_ok(f"#{channel.name}: all permissions are there")]
+    if missing := await missing_permissions(client, channel):
+        found.append(error(f"In #{channel.name} the bot lacks: {missing}."))
+    return found or [ok(f"#{channel.name}: all permissions are there")]
 
 
 async def _publisher(settings: Settings) -> list[Finding]:
     async with open_publisher(settings, DataFolder(settings.data_dir)) as publisher:
         try:
             quota = await publisher.quota()
-        except ProviderError as error:
-            return [_error(str(error))]
-    return [_ok(f"{publisher.platform}: {quota.used} of {quota.total} posts used today")]
-
-
-def _ok(text: str) -> Finding:
-    return Finding(Level.OK, text)
-
-
-def _warning(text: str) -> Finding:
-    return Finding(Level.WARNING, text)
-
-
-def _error(text: str) -> Finding:
-    return Finding(Level.ERROR, text)
+        except ProviderError as failure:
+            return [error(str(failure))]
+    return [ok(f"{publisher.platform}: {quota.used} of {quota.total} posts used today")]
 
 
 CHECKS: tuple[Check, ...] = (
     _python_and_packages,
     _ffmpeg,
     _show,
-    _voices,
     _folder,
+    live_checks.private_files,
     _schedule,
+    live_checks.money,
+    _offline_voice,
+    live_checks.voices,
+    live_checks.writer,
+    live_checks.trends,
     _discord,
     _publisher,
 )

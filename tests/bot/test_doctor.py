@@ -22,7 +22,7 @@ def _rest_base(monkeypatch):
 @pytest.fixture(autouse=True)
 def _without_the_voice(monkeypatch):
     """Reading its weights takes seconds; test_voices_are_looked_at does it once."""
-    checks = tuple(check for check in bot.doctor.CHECKS if check is not bot.doctor._voices)
+    checks = tuple(check for check in bot.doctor.CHECKS if check is not bot.doctor._offline_voice)
     monkeypatch.setattr("bot.doctor.CHECKS", checks)
 
 
@@ -37,6 +37,7 @@ def settings(world, tmp_path):
     def make(**changes):
         values = {
             "data_dir": tmp_path / "data",
+            "trends": "offline",
             "discord_token": world.token,
             "discord_api_url": world.api_url,
             "discord_guild_id": world.guild.id,
@@ -153,7 +154,7 @@ async def test_instagram_is_asked_for_its_quota(settings, findings):
 
 
 async def test_voices_are_looked_at(settings):
-    (found,) = await bot.doctor._voices(settings())
+    (found,) = await bot.doctor._offline_voice(settings())
     assert "kokoro" in found.text
 
 

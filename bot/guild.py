@@ -1,0 +1,102 @@
+"""The Discord server as doctor and setup look at it: REST only, nothing is posted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import discord
+from pydantic import SecretStr
+
+from bot.client import default_intents, set_rest_base
+from pipeline.errors import ProviderError, UserError
+
+PERMISSIONS = (
+    "view_channel",
+    "send_messages",
+    "embed_links",
+    "attach_files",
+    "add_reactions",
+    "read_message_history",
+)
+"""What the bot needs in the approval channel."""
+SCOPES = ("bot", "applications.commands")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A server, channel or role to choose from."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Bot:
+    """What a token belongs to, and the servers it has been invited to."""
+
+    name: str
+    invitation: str
+    guilds: tuple[Named, ...]
+
+
+@asynccontextmanager
+async def logged_in(token: SecretStr, api_url: str) -> AsyncIterator[discord.Client]:
+    """UserError for a wrong token or a wrong id; ProviderError while Discord is out of order."""
+    if not (token.get_secret_value().isascii() and token.get_secret_value().isprintable()):
+        raise UserError("DISCORD_TOKEN holds a character that no token has; copy it again.")
+    set_rest_base(api_url)
+    async with discord.Client(intents=default_intents()) as client:
+        try:
+            await client.login(token.get_secret_value())
+            yield client
+        except discord.LoginFailure:
+            raise UserError(
+                "Discord refuses DISCORD_TOKEN; copy it again from the portal."
+            ) from None
+        except (discord.Forbidden, discord.NotFound) as error:
+            raise UserError(
+                f"Discord: {error}; check DISCORD_GUILD_ID and the channel's rights."
+            ) from None
+        except (discord.HTTPException, OSError, TimeoutError) as error:
+            raise ProviderError("Discord", f"{error}; look again in a while", True) from None
+
+
+async def who_is(token: SecretStr, api_url: str) -> Bot:
+    async with logged_in(token, api_url) as client:
+        application = await client.application_info()
+        guilds = [Named(guild.id, guild.name) async for guild in client.fetch_guilds()]
+        return Bot(str(client.user), invitation(application.id), tuple(guilds))
+
+
+def invitation(application_id: int) -> str:
+    """The link with which an owner invites the bot, with exactly what it needs."""
+    wanted = discord.Permissions(**dict.fromkeys(PERMISSIONS, True))
+    return discord.utils.oauth_url(application_id, permissions=wanted, scopes=SCOPES)
+
+
+async def text_channels(client: discord.Client, guild_id: int) -> list[discord.TextChannel]:
+    guild = await client.fetch_guild(guild_id)
+    channels = await guild.fetch_channels()
+    return [each for each in channels if isinstance(each, discord.TextChannel)]
+
+
+async def roles(client: discord.Client, guild_id: int) -> list[Named]:
+    """Those that people can have: never @everyone, nor the role of a bot."""
+    guild = await client.fetch_guild(guild_id)
+    return [
+        Named(role.id, role.name)
+        for role in await guild.fetch_roles()
+        if not role.is_default() and not role.managed
+    ]
+
+
+async def missing_permissions(
+    client: discord.Client, channel: discord.abc.GuildChannel | discord.Thread
+) -> str:
+    """Names of the permissions that the bot lacks there; empty when it has all."""
+    assert client.user is not None
+    me = await channel.guild.fetch_member(client.user.id)
+    may = channel.permissions_for(me)
+    return ", ".join(name for name in PERMISSIONS if not getattr(may, name))
