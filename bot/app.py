@@ -16,6 +16,7 @@ from bot.settings import Settings
 from pipeline.budget import Budget
 from pipeline.engine import Engine
 from pipeline.errors import ProviderError, UserError
+from pipeline.estimates import Estimates
 from pipeline.executors import Executor, process_executors
 from pipeline.prices import load_prices
 from pipeline.services.backlog import Backlog
@@ -185,7 +186,7 @@ async def open_studio(
             on_event=job_events,
             clock=utc_now,
             budget=budget,
-            prices=prices,
+            greatest_usd=Estimates(config, show, prices).greatest_usd,
             workflow=workflow,
         )
         stack.push_async_callback(engine.stop)

@@ -15,14 +15,13 @@ import shutil
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from pipeline.attempts import ErrorKind, Outcome, OutcomeState, read_outcome
 from pipeline.budget import Budget
 from pipeline.config import StudioConfig
 from pipeline.context import CANCEL_FILE
-from pipeline.estimates import Estimates
 from pipeline.executors import Executor, end_old_workers
-from pipeline.prices import Prices, load_prices
 from pipeline.runner import Attempt, Runner, internal_error
 from pipeline.sections import Section
 from pipeline.settlement import EventKind, Hooks, JobEvent, Settlement
@@ -61,14 +60,15 @@ class Engine:
         on_event: Callable[[JobEvent], None] = lambda event: None,
         clock: Callable[[], datetime] = utc_now,
         budget: Budget | None = None,
-        prices: Prices | None = None,
+        greatest_usd: Callable[[str, Mapping[str, Any]], float] = lambda stage, known: 0.0,
         workflow: Workflow = WORKFLOW,
         cancel_grace_s: float = 3.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`on_event` must not block; `cancel_grace_s` is what a cancelled stage has at least.
 
-        Without a `budget` everything is booked and nothing waits.
+        Without a `budget` everything is booked and nothing waits; with one, `greatest_usd` says
+        what a stage may cost, given its sections and facts.
         """
         self._db = database
         self._folder = folder
@@ -79,7 +79,7 @@ class Engine:
         self._cancel_grace_s = cancel_grace_s
         self._jobs = Jobs(database)
         self._budget = budget or Budget(database, clock=clock)
-        self._estimates = Estimates(config, show, prices or load_prices())
+        self._greatest_usd = greatest_usd
         self._settlement = Settlement(
             database,
             folder,
@@ -287,7 +287,7 @@ class Engine:
         if not self._budget.is_limited:
             return None
         try:
-            greatest_usd = self._estimates.greatest_usd(job.stage, await self._runner.known(job))
+            greatest_usd = self._greatest_usd(job.stage, await self._runner.known(job))
         except StorageUnusable:
             raise
         except Exception:
