@@ -8,10 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import bot, images, render
+from bench import bot, images, render, voices
 
 RESULTS = Path(__file__).parent / "results.json"
-BENCHMARKS = {"render": render.measure, "images": images.measure, "bot": bot.measure}
+BENCHMARKS = {
+    "render": render.measure,
+    "images": images.measure,
+    "bot": bot.measure,
+    "voices": voices.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -62,9 +62,9 @@ def voice(config: VoicesConfig) -> Voice:
             return offline_voice()
         case "elevenlabs":
             from pipeline.providers.voices.elevenlabs import ElevenLabsVoice
-            from pipeline.providers.voices.phonemes import Phonemiser
+            from pipeline.providers.voices.phonemes import shared_phonemiser
 
-            return ElevenLabsVoice(config, Phonemiser())
+            return ElevenLabsVoice(config, shared_phonemiser())
         case _:
             assert_never(config.provider)
 

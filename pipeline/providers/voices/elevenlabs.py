@@ -178,8 +178,7 @@ class ElevenLabsVoice:
             spoken = spoken_form(word)
         except UserError:
             return ""
-        with self._lock:  # the reader has one state for all
-            return " ".join(chunk.phonemes for chunk in self._phonemiser.read(spoken))
+        return " ".join(chunk.phonemes for chunk in self._phonemiser.read(spoken))
 
 
 def _key_of(config: VoicesConfig) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import threading
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,14 @@ def hibari_folder() -> Path:
 
 
 class Phonemiser:
-    """Reads English; loading takes most of a second, so it waits for the first text."""
+    """Reads English; loading takes most of a second, so it waits for the first text.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self) -> None:
         self._folder = hibari_folder()
+        self._lock = threading.Lock()  # the reader has one state for all texts
         self.fingerprint = f"hibari-g2p {version('hibari-tts')}"
 
     @cached_property
@@ -68,7 +73,8 @@ class Phonemiser:
 
     def read(self, text: str) -> list[Chunk]:
         """Spell the text out (numbers, prices, dates) and give the sound of every chunk."""
-        return [self._repaired(chunk) for chunk in self._chunks(text)]
+        with self._lock:
+            return [self._repaired(chunk) for chunk in self._chunks(text)]
 
     def _repaired(self, chunk: Chunk) -> Chunk:
         """Read alone what the reader swallowed (a letter or number between some neighbours)."""
@@ -96,3 +102,9 @@ class Phonemiser:
             phonemes="".join(symbol for symbol in phonemes if symbol in self.vocabulary),
             is_name=any(str(token.tag).startswith("NNP") for token in tokens),
         )
+
+
+@cache
+def shared_phonemiser() -> Phonemiser:
+    """For voices that come and go: a worker that stays loads it once."""
+    return Phonemiser()

@@ -118,6 +118,6 @@ def phonemes_in(sounds: Sequence[str], spans: Sequence[Span]) -> tuple[Phoneme, 
 
 def _spread(phonemes: str, span: Span, chunk: int) -> Iterator[Timed]:
     step = (span.end - span.start) / max(len(phonemes), 1)
-    for number, symbol in enumerate(phonemes):
-        start = span.start + number * step
-        yield Timed(symbol, start, min(start + step, span.end), chunk)
+    edges = [min(span.start + n * step, span.end) for n in range(len(phonemes) + 1)]
+    for symbol, (start, end) in zip(phonemes, pairwise(edges), strict=True):
+        yield Timed(symbol, start, end, chunk)

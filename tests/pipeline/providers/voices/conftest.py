@@ -1,12 +1,20 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+from standins.elevenlabs import DEEP_VOICE, HIGH_VOICE, Elevenlabs
 
+from pipeline.config import VoicesConfig
+from pipeline.providers.base import Voice
+from pipeline.providers.voices.elevenlabs import ElevenLabsVoice
 from pipeline.providers.voices.hibari import Hibari
 from pipeline.providers.voices.kokoro import Kokoro
 from pipeline.providers.voices.offline import OfflineVoice
 from pipeline.providers.voices.phonemes import Phonemiser
-from pipeline.shows import Character, VoiceStyle
+from pipeline.sections import Emotion
+from pipeline.shows import Character, ElevenLabsSettings, ElevenLabsStyle, VoiceStyle
 
 DEEP = VoiceStyle(
     blend={"am_onyx": 0.5, "ff_siwis": 0.5},
@@ -19,7 +27,15 @@ DEEP = VoiceStyle(
 HIGH = VoiceStyle(blend={"af_nova": 1.0}, speed=0.84, tape=1.45, fallback_tape=1.35)
 
 
-def character(name: str, style: VoiceStyle) -> Character:
+MakeVoice = Callable[..., ElevenLabsVoice]
+
+EMOTIONS = {
+    Emotion.EXCITED: ElevenLabsSettings(speed=1.15),
+    Emotion.ANGRY: ElevenLabsSettings(stability=0.2, use_speaker_boost=False),
+}
+
+
+def character(name: str, style: VoiceStyle, voice: str) -> Character:
     return Character(
         name=name,
         role="dry",
@@ -28,17 +44,18 @@ def character(name: str, style: VoiceStyle) -> Character:
         colour="#336699",
         rig="cat.svg",
         voice=style,
+        elevenlabs=ElevenLabsStyle(voice=voice, emotions=EMOTIONS),
     )
 
 
 @pytest.fixture(scope="session")
 def deep() -> Character:
-    return character("Bruno", DEEP)
+    return character("Bruno", DEEP, DEEP_VOICE)
 
 
 @pytest.fixture(scope="session")
 def high() -> Character:
-    return character("Pip", HIGH)
+    return character("Pip", HIGH, HIGH_VOICE)
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +63,53 @@ def phonemiser() -> Phonemiser:
     return Phonemiser()
 
 
-@pytest.fixture(scope="session", params=[Kokoro, Hibari], ids=["kokoro", "hibari"])
-def voice(request: pytest.FixtureRequest, phonemiser: Phonemiser) -> OfflineVoice:
-    return OfflineVoice(request.param(), phonemiser)
+@pytest.fixture(scope="session", params=["kokoro", "hibari", "elevenlabs"])
+def voice(request: pytest.FixtureRequest, phonemiser: Phonemiser) -> Iterator[Voice]:
+    """Every provider in turn."""
+    match request.param:
+        case "kokoro":
+            yield OfflineVoice(Kokoro(), phonemiser)
+        case "hibari":
+            yield OfflineVoice(Hibari(), phonemiser)
+        case _:
+            with Elevenlabs() as service:
+                voice = ElevenLabsVoice(config_for(service), phonemiser)
+                yield voice
+                voice.close()
+
+
+def config_for(service: Elevenlabs, **changes: object) -> VoicesConfig:
+    config = VoicesConfig(
+        provider="elevenlabs", api_key=SecretStr(service.key), base_url=service.url
+    )
+    return config.model_copy(update=changes)
+
+
+@pytest.fixture
+def service() -> Iterator[Elevenlabs]:
+    with Elevenlabs() as service:
+        yield service
+
+
+@pytest.fixture
+def elevenlabs(service: Elevenlabs, phonemiser: Phonemiser) -> Iterator[ElevenLabsVoice]:
+    voice = ElevenLabsVoice(config_for(service), phonemiser)
+    yield voice
+    voice.close()
+
+
+@pytest.fixture
+def elevenlabs_with(service: Elevenlabs, phonemiser: Phonemiser) -> Iterator[MakeVoice]:
+    """Makes voices with other settings."""
+    with ExitStack() as stack:
+
+        def make(*, timeout_s: float = 10.0, **changes: object) -> ElevenLabsVoice:
+            config = config_for(service, **changes)
+            voice = ElevenLabsVoice(config, phonemiser, timeout_s=timeout_s)
+            stack.callback(voice.close)
+            return voice
+
+        yield make
 
 
 @pytest.fixture

@@ -93,3 +93,9 @@ def test_broken_sound_is_an_error_of_the_provider(
 ) -> None:
     with pytest.raises(ProviderError, match=part):
         OfflineVoice(Broken(level), phonemiser).speak("Hi.", deep, Emotion.NEUTRAL)
+
+
+@pytest.mark.parametrize("text", ["Скажи привет", "שלום friend"])
+def test_what_english_has_no_sound_for_is_a_sentence(text: str, deep: Character) -> None:
+    with pytest.raises(UserError, match="Latin letters"):
+        OfflineVoice(Hibari(), Phonemiser()).speak(text, deep, Emotion.NEUTRAL)

@@ -1,4 +1,4 @@
-"""Holds for every offline engine; kept short, because Kokoro needs half a second per second."""
+"""Holds for every provider; kept short, because Kokoro needs half a second per second."""
 
 import numpy as np
 import pytest
@@ -116,17 +116,7 @@ def test_the_key_follows_what_is_heard(
     assert voice.key(text, request.getfixturevalue(who), emotion) != plain
 
 
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("Скажи привет", "Скажи"),
-        ("שלום friend", "Latin letters"),
-        ("😂 ... !", "nothing to say"),
-        ("\u200b", "nothing to say"),
-    ],
-)
-def test_what_cannot_be_said_is_a_sentence(
-    voice: Voice, deep: Character, text: str, part: str
-) -> None:
-    with pytest.raises(UserError, match=part):
+@pytest.mark.parametrize("text", ["😂 ... !", "\u200b", "<>"])
+def test_what_has_nothing_to_say_is_a_sentence(voice: Voice, deep: Character, text: str) -> None:
+    with pytest.raises(UserError, match="nothing to say"):
         voice.speak(text, deep, Emotion.NEUTRAL)
