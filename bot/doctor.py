@@ -14,8 +14,7 @@ from pathlib import Path
 
 import discord
 
-from bot import live_checks
-from bot.app import open_publisher
+from bot import instagram_checks, live_checks
 from bot.choices import said_at_start
 from bot.console import console
 from bot.findings import Check, Finding, Level, error, ok, warning
@@ -37,6 +36,8 @@ async def examine(settings: Settings, *, verbose: bool, strict: bool) -> int:
             findings += await check(settings)
         except (UserError, ProviderError) as failure:
             findings.append(error(str(failure)))
+    # One wrong setting may stop several checks with the same sentence.
+    findings = list(dict.fromkeys(findings))
     for finding in findings:
         if verbose or finding.level is not Level.OK:
             console.print(f"{finding.level:8} {finding.text}", markup=False)
@@ -157,15 +158,6 @@ async def _access(client: discord.Client, settings: Settings) -> list[Finding]:
     return found or [ok(f"#{channel.name}: all permissions are there")]
 
 
-async def _publisher(settings: Settings) -> list[Finding]:
-    async with open_publisher(settings, DataFolder(settings.data_dir)) as publisher:
-        try:
-            quota = await publisher.quota()
-        except ProviderError as failure:
-            return [error(str(failure))]
-    return [ok(f"{publisher.platform}: {quota.used} of {quota.total} posts used today")]
-
-
 CHECKS: tuple[Check, ...] = (
     _python_and_packages,
     _ffmpeg,
@@ -179,5 +171,5 @@ CHECKS: tuple[Check, ...] = (
     live_checks.writer,
     live_checks.trends,
     _discord,
-    _publisher,
+    instagram_checks.publisher,
 )

@@ -29,6 +29,8 @@ TROUBLE = (
 )
 """What passes by itself when one tries to reach Discord."""
 MISSED_EVERY_S = 60.0
+TOKEN_EVERY_S = 6 * 3600.0
+"""Four tries a day: a renewal that failed is tried again long before people are told."""
 PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -48,9 +50,11 @@ async def serve(settings: Settings) -> None:
         studio.job_events.add(bot.on_job_event)
         studio.post_events.add(bot.on_post_event)
         await studio.publishing.restamp()
-        scheduler = StudioScheduler(
-            schedule, studio.publishing, await made_by_itself(studio, schedule)
+        others = (
+            *await made_by_itself(studio, schedule),
+            Timed("token", TOKEN_EVERY_S, studio.publishing.keep_token_fresh),
         )
+        scheduler = StudioScheduler(schedule, studio.publishing, others)
         stack.push_async_callback(scheduler.stop)
         await stack.enter_async_context(answering(studio.folder.path, lambda: _well(bot, studio)))
         works = [
@@ -152,6 +156,7 @@ async def _post_when_ready(bot: StudioBot, studio: Studio, scheduler: StudioSche
     """Posting needs the reactions, so it begins once Discord has been reached."""
     with suppress(asyncio.CancelledError):
         await bot.reached.wait()
+        await studio.publishing.keep_token_fresh()
         await studio.publishing.recover()
         await scheduler.start()
         await asyncio.Event().wait()

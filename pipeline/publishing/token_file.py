@@ -58,10 +58,6 @@ class TokenFile:
         facts["token"] = kept.token.get_secret_value() if kept.token else None
         write_atomically(self.path, json.dumps(facts, indent=2).encode(), mode=FILE_MODE)
 
-    def is_private(self) -> bool:
-        """Whether nobody but the owner may read it; true while there is none."""
-        return not self.path.exists() or not self.path.stat().st_mode & 0o077
-
 
 def origin_of(given: SecretStr) -> str:
     """Tells one META_ACCESS_TOKEN from another without holding it."""

@@ -57,9 +57,20 @@ class TokenKeeper:
     def token(self) -> SecretStr:
         return self._kept.token if self._kept and self._kept.token else self._given
 
-    @property
-    def can_exchange(self) -> bool:
-        return bool(self._app_id) and self._app_secret is not None
+    def can_renew(self, facts: TokenFacts) -> bool:
+        """Whether such a token is renewed without people, once that is due."""
+        match facts.kind:
+            case TokenKind.INSTAGRAM:
+                return True
+            case TokenKind.USER | TokenKind.SYSTEM_USER:
+                return bool(self._app_id) and self._app_secret is not None
+            case TokenKind.PAGE:
+                return False
+
+    def how_to_go_on(self, facts: TokenFacts) -> str:
+        if facts.kind is TokenKind.PAGE or self.can_renew(facts):
+            return LOG_IN_AGAIN
+        return f"set META_APP_ID and META_APP_SECRET to have it renewed, or {LOG_IN_AGAIN}"
 
     async def facts(self) -> TokenFacts:
         """What the platform says, and what it said when the token was made; changes nothing."""
@@ -79,18 +90,18 @@ class TokenKeeper:
             facts = await self.facts()
         except ProviderError as error:
             log.warning("nobody says how long the Instagram token holds: %s", error)
-            return self._warning(self._kept.expires_at if self._kept else None, str(error))
+            return self._warning(self._kept.expires_at if self._kept else None, why=str(error))
         if not facts.is_valid:
             return facts.problem
-        kept = await self._note(facts)
-        if not self._is_due(facts, kept):
-            return self._warning(_ends_at(facts), self._hint(facts))
         try:
+            kept = await self._note(facts)
+            if not self._is_due(facts, kept):
+                return self._warning(_ends_at(facts), what_to_do=self.how_to_go_on(facts))
             renewed = await self._renew(facts)
         except (ProviderError, OSError) as error:
             log.warning("the Instagram token is not renewed: %s", error)
-            return self._warning(_ends_at(facts) or kept.since + UNKNOWN_LIFE, _words(error))
-        return self._warning(_ends_at(replace(facts, expires_at=renewed.expires_at)), "")
+            return self._warning(self._known_end(facts), why=_words(error))
+        return self._warning(_ends_at(replace(facts, expires_at=renewed.expires_at)))
 
     async def _note(self, facts: TokenFacts) -> KeptToken:
         """From its first sight on the token's age is known."""
@@ -107,7 +118,7 @@ class TokenKeeper:
         )
 
     def _is_due(self, facts: TokenFacts, kept: KeptToken) -> bool:
-        if facts.never_expires or not self._is_renewable(facts):
+        if facts.never_expires or not self.can_renew(facts):
             return False
         age = self._clock() - kept.since
         # One of Facebook Login may live for an hour only: its first exchange is made at once.
@@ -117,15 +128,6 @@ class TokenKeeper:
         if facts.expires_at is None:
             return facts.kind is TokenKind.INSTAGRAM  # its renewal tells when it ends
         return age >= RENEW_AFTER or facts.expires_at - self._clock() <= RENEW_BEFORE
-
-    def _is_renewable(self, facts: TokenFacts) -> bool:
-        match facts.kind:
-            case TokenKind.INSTAGRAM:
-                return True
-            case TokenKind.USER | TokenKind.SYSTEM_USER:
-                return self.can_exchange
-            case TokenKind.PAGE:
-                return False
 
     async def _renew(self, facts: TokenFacts) -> KeptToken:
         new = await self._ask_for_new(facts)
@@ -160,17 +162,19 @@ class TokenKeeper:
         self._kept = kept
         return kept
 
-    def _warning(self, ends_at: datetime | None, why: str) -> str:
+    def _known_end(self, facts: TokenFacts) -> datetime | None:
+        if facts.kind is TokenKind.INSTAGRAM and facts.expires_at is None and self._kept:
+            return self._kept.since + UNKNOWN_LIFE
+        return _ends_at(facts)
+
+    def _warning(
+        self, ends_at: datetime | None, *, why: str = "", what_to_do: str = LOG_IN_AGAIN
+    ) -> str:
         """Empty while there is time; `why` it does not mend itself, in a few words."""
         if ends_at is None or ends_at - self._clock() >= PEOPLE_BEFORE:
             return ""
         reason = f" ({why.rstrip('.')})" if why else ""
-        return f"instagram: the token ends on {ends_at:%d %B at %H:%M} UTC{reason}; {LOG_IN_AGAIN}."
-
-    def _hint(self, facts: TokenFacts) -> str:
-        if facts.kind is TokenKind.PAGE or self._is_renewable(facts):
-            return ""
-        return "META_APP_ID and META_APP_SECRET are not set, so it cannot be renewed"
+        return f"instagram: the token ends on {ends_at:%d %B at %H:%M} UTC{reason}; {what_to_do}."
 
 
 def _ends_at(facts: TokenFacts) -> datetime | None:
