@@ -24,10 +24,10 @@ from pipeline.errors import ProviderError
 from pipeline.providers.trends.answers import Answer, Answers
 
 USER_AGENT = (
-    "ExcuseMyFrench/0.1 (+https://github.com/stewartburton/ExcuseMyFrench; trends for a comedy"
-    f" channel) httpx/{httpx.__version__}"
+    "ExcuseMyFrench/0.1 (self-hosted Discord bot; topics for one comedy channel, a few requests a"
+    f" day) httpx/{httpx.__version__}"
 )
-"""Names the program and where to complain; Wikimedia refuses clients that do not."""
+"""Says what the program is: Wikimedia refuses clients that send their library's name only."""
 
 T = TypeVar("T")
 

@@ -54,19 +54,24 @@ def _is_short(text: str) -> bool:
         0 < len(words) <= 3
         and 3 <= len(text) <= LONGEST_TOPIC
         and words[0].casefold() not in _OPENERS
-        and any(map(str.isalpha, text))
+        and not _is_date(words)
     )
+
+
+def _is_date(words: list[str]) -> bool:
+    """Nothing but months and numbers."""
+    return all(word.casefold() in _MONTHS or not any(map(str.isalpha, word)) for word in words)
 
 
 def _is_name(text: str) -> bool:
     words = text.split()
     if not words or len(words) > MOST_WORDS or len(text) > LONGEST_TOPIC:
         return False
-    if all(word.casefold() in _MONTHS or not any(map(str.isalpha, word)) for word in words):
+    if _is_date(words):
         return False
     if len(words) == 1 and (words[0].casefold() in _OPENERS or len(text) < 3):
         return False
-    return any(map(str.isalpha, text)) and all(_is_capital(word) for word in words)
+    return all(_is_capital(word) for word in words)
 
 
 def _runs(text: str) -> list[str]:
