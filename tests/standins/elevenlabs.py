@@ -214,21 +214,29 @@ def _checked_body(request: Request) -> tuple[str, str, dict]:
 
 def _durations(text: str) -> list[float]:
     """Seconds of each character; a number is read out, which takes longer than its spelling."""
-    return [_duration(character, n + 1 == len(text)) for n, character in enumerate(text)]
+    return [_duration(text, n) for n in range(len(text))]
 
 
-def _duration(character: str, is_last: bool) -> float:
-    if character in ".!?" and not is_last:
-        return 0.35
-    if character in ".!?,;:—-":
+def _duration(text: str, n: int) -> float:
+    character = text[n]
+    if character.isdigit() or _is_in_number(text, n):
+        return 0.25
+    if character in ".!?":
+        return 0.12 if n + 1 == len(text) else 0.35
+    if character in ",;:—-":
         return 0.12
-    if character.isdigit():
-        return 0.28
     return 0.05 if character == " " else 0.07
 
 
+def _is_in_number(text: str, n: int) -> bool:
+    return text[n] in ".," and text[n - 1 : n].isdigit() and text[n + 1 : n + 2].isdigit()
+
+
 def _is_heard(text: str) -> tuple[bool, ...]:
-    return tuple(character.isalnum() or character == "$" for character in text)
+    return tuple(
+        character.isalnum() or character == "$" or _is_in_number(text, n)
+        for n, character in enumerate(text)
+    )
 
 
 def _alignment(text: str, durations: tuple[float, ...], start: float) -> dict:
