@@ -80,6 +80,8 @@ def _rights(facts: TokenFacts) -> list[Finding]:
                 "post be refused for that, use Facebook Login or a system user."
             )
         ]
+    if facts.is_app_refused:
+        return [error("Instagram: META_APP_ID and META_APP_SECRET are refused; copy them again.")]
     if missing := facts.missing_scopes():
         return [error(f"Instagram: META_ACCESS_TOKEN lacks {', '.join(missing)}; make a new one.")]
     if facts.scopes is None:

@@ -7,6 +7,8 @@ no address may therefore get into a log or an error's text.
 
 from __future__ import annotations
 
+import functools
+import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +38,7 @@ class Wire:
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
             follow_redirects=False,
             trust_env=False,
+            verify=_tls(),
         )
 
     async def __aenter__(self) -> Self:
@@ -135,6 +138,12 @@ class Graph:
     async def _call(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         url = f"{self._graph_url}/{path}"
         return await self._wire.ask(method, url, headers=bearer(self._token), **kwargs)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes longer than a call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def bearer(token: SecretStr) -> dict[str, str]:

@@ -9,7 +9,7 @@ https://developers.facebook.com/docs/instagram-platform/overview#authorization
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -45,7 +45,8 @@ SETUP_SCOPE = "pages_show_list"
 class TokenFacts:
     """`expires_at` is None for a token that never expires, and when nobody says (Instagram Login).
 
-    `scopes` is None when nobody says; `problem` is a sentence when the token is not valid.
+    `scopes` is None when nobody says; `problem` is a sentence when the token is not valid;
+    `is_app_refused`: META_APP_ID and META_APP_SECRET were given and are wrong.
     `access_ends_at`: from then on a person must have logged in again, however fresh the token.
     """
 
@@ -56,6 +57,7 @@ class TokenFacts:
     access_ends_at: datetime | None = None
     scopes: frozenset[str] | None = None
     problem: str = ""
+    is_app_refused: bool = False
 
     def missing_scopes(self) -> list[str]:
         if self.scopes is None:
@@ -82,7 +84,7 @@ async def inspect_token(
             if await _is_instagram_login(wire, token, host):
                 await _me(wire, token, host)
                 return TokenFacts(TokenKind.INSTAGRAM, is_valid=True)
-            return await _debug(wire, token, host, app_token(app_id, app_secret) or token)
+            return await _debug(wire, token, host, app_token(app_id, app_secret))
         except Locked as error:
             kind = TokenKind.INSTAGRAM if _login_of(host) == "instagram" else TokenKind.USER
             problem = _wrong_host(token, host) or str(error)
@@ -138,13 +140,25 @@ async def _me(wire: Wire, token: SecretStr, host: httpx.URL) -> Mapping[str, Any
     return answer
 
 
-async def _debug(wire: Wire, token: SecretStr, host: httpx.URL, asking: SecretStr) -> TokenFacts:
+async def _debug(
+    wire: Wire, token: SecretStr, host: httpx.URL, app: SecretStr | None
+) -> TokenFacts:
+    """Asked by the app, else by the token itself; Locked when the token is refused."""
+    if app is not None:
+        try:
+            return await _asked_by(app, wire, token, host)
+        except (Locked, Permanent):  # that is about the app: of the token it says "not valid"
+            return replace(await _debug(wire, token, host, None), is_app_refused=True)
     try:
-        answer = await _get(wire, host, "debug_token", asking, input_token=token.get_secret_value())
+        return await _asked_by(token, wire, token, host)
     except (Permanent, Unseen):
         # Without the app's secret only its developers may ask: that it works is all one learns.
         await _get(wire, host, "me", token, fields="id")
         return TokenFacts(TokenKind.USER, is_valid=True)
+
+
+async def _asked_by(asking: SecretStr, wire: Wire, token: SecretStr, host: httpx.URL) -> TokenFacts:
+    answer = await _get(wire, host, "debug_token", asking, input_token=token.get_secret_value())
     match answer:
         case {"data": {"is_valid": bool(is_valid)} as data}:
             return _facts(data, is_valid=is_valid, secrets=wire.secrets)

@@ -16,6 +16,10 @@ FACEBOOK_SCOPES = (
     *("instagram_basic", "instagram_content_publish", "pages_read_engagement"),
     "pages_show_list",
 )
+EXCHANGE = {
+    *("grant_type", "client_id", "client_secret", "fb_exchange_token"),
+    "set_token_expires_in_60_days",
+}
 
 
 @dataclass
@@ -78,7 +82,7 @@ class Tokens:
 
     def exchange(self, parameters: dict[str, str]) -> dict[str, Any]:
         """Facebook Login: a long-lived token for one that holds, with the app's secret."""
-        _only(parameters, {"grant_type", "client_id", "client_secret", "fb_exchange_token"})
+        _only(parameters, EXCHANGE)
         if self.login != "facebook" or parameters.get("grant_type") != "fb_exchange_token":
             raise GraphError("Missing or invalid grant type.", 1)
         if parameters.get("client_id") != self.app_id:
