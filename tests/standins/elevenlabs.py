@@ -4,10 +4,12 @@ Speech is a tone per letter with gaps between words, encoded as the MP3 that was
 timed to the character. The same request gives the same bytes.
 """
 
+import asyncio
 import base64
 import functools
 import io
 import itertools
+import threading
 from dataclasses import dataclass
 
 import av
@@ -62,6 +64,9 @@ class Elevenlabs(Server):
         """Id -> pitch in Hz."""
         self.spoken: list[Spoken] = []
         self.change_answer = lambda answer: answer
+        self.open = threading.Event()
+        """Calls that speak are answered while it is set."""
+        self.open.set()
         self._under_way = 0
         self._ids = itertools.count(1)
 
@@ -82,7 +87,10 @@ class Elevenlabs(Server):
         self._under_way += 1
         request.fields["under_way"] = self._under_way
         try:
-            if fault is None and self._under_way > self._most():
+            # Other threads set it, so it cannot be awaited.
+            while not (self.open.is_set() or self._closing.is_set()):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            if fault is None and request.fields["under_way"] > self._most():
                 return _error_response(429, "too_many_concurrent_requests", self._too_many())
             return await super()._meet(http, request, handler, fault)
         finally:
