@@ -34,11 +34,12 @@ class Overview(commands.Cog):
         slots = self.bot.next_slots(1)
         paused = await studio.publishing.is_paused()
         waiting = await studio.publishing.needing_people()
+        backlog = await studio.backlog.level(self.bot.slots_between)
         lines = [
             *self.bot.said_at_start,
             f"Episodes: {', '.join(counts)}.",
             "**Posting is paused.**" if paused else f"Next slot: {moment(slots[0].at)}.",
-            f"Backlog: {await studio.backlog.level(self.bot.slots_between)}.",
+            *([f"Backlog: {backlog}."] if backlog.slots else []),
             *(f"⚠️ Episode {post.episode_id}: {plain(post.error, 300)}" for post in waiting[:3]),
             *spent_lines(await studio.spending.overview()),
             jobs_text(await studio.episodes.open_jobs()),
