@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 SHARED_WORDS = 0.65  # of all words of both; a team plays another match at 0.6
 LONGEST_COMPARED = 200
@@ -39,14 +40,24 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY = re.compile(r"(?:[12]?\d|3[01])(?:st|nd|rd|th)?")
 
 
+class Core(NamedTuple):
+    """The words that name a topic, in order, each once; the rest is for quick comparison."""
+
+    words: tuple[str, ...]
+    in_order: tuple[str, ...]
+    joined: str
+    starts: frozenset[str]
+
+
 def same_topic(one: str, other: str) -> bool:
     """Whether two topics are about the same, as far as their words tell; symmetric."""
     a, b = _core(one), _core(other)
-    if not a or not b:
+    if not a.words or not b.words:
         return one == other
-    if sorted(a) == sorted(b) or "".join(a) == "".join(b):
+    if a.joined == b.joined or a.in_order == b.in_order:
         return True
-    return _overlap(a, b)
+    # Words that count as the same begin the same: most pairs end here.
+    return not a.starts.isdisjoint(b.starts) and _overlap(a.words, b.words)
 
 
 def is_near_any(topic: str, others: Iterable[str]) -> bool:
@@ -63,12 +74,12 @@ def _overlap(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _core(topic: str) -> tuple[str, ...]:
-    """The words that name a topic, in order, each once."""
+def _core(topic: str) -> Core:
     text = " ".join(_words(topic))
-    if kept := _named(_PART.sub(" ", text).split()):
-        return kept
-    return tuple(dict.fromkeys(text.split()))
+    # A topic of nothing but little words ("who") is named by all of them.
+    words = _named(_PART.sub(" ", text).split()) or tuple(dict.fromkeys(text.split()))
+    starts = frozenset(word[:2] for word in words)
+    return Core(words, tuple(sorted(words)), "".join(words), starts)
 
 
 def _named(words: list[str]) -> tuple[str, ...]:
@@ -119,8 +130,8 @@ def _same_word(one: str, other: str) -> bool:
 
 
 def _one_slip(short: str, long: str) -> bool:
-    """One letter other, more, less, or two neighbours swapped; the first letter is right."""
-    if short[0] != long[0]:
+    """One letter other, more, less, or two neighbours swapped; the first two are right."""
+    if short[:2] != long[:2]:
         return False
     start = next((n for n, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), None)
     if start is None:

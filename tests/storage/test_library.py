@@ -10,7 +10,8 @@ from storage.images import Images
 from storage.messages import Messages
 from storage.metrics import Metrics
 from storage.notes import Notes
-from storage.records import NewImage, NewTrend
+from storage.records import NewImage, NewTrend, TrendSource
+from storage.trend_sources import TrendSources
 from storage.trends import Trends
 
 DAY = timedelta(days=1)
@@ -83,6 +84,43 @@ async def test_a_topic_used_long_ago_may_come_back(trends, now, episode):
     await trends.mark_used(1, episode.id)
     await trends.store([trend(now + 30 * DAY)], now=now + 30 * DAY)
     assert len(await trends.unused(since=now + 20 * DAY, limit=9)) == 1
+
+
+async def test_topics_can_be_asked_for_from_a_day_on(trends, now):
+    await trends.store([trend(now, "pigeons"), trend(now, "cats", score=0.9)], now=now)
+    await trends.store([trend(now, "pigeons", score=0.1)], now=now + DAY)
+    today = (now + DAY).date().isoformat()
+    found = await trends.unused(since=now, limit=9, fetched=today)
+    assert [(t.name, t.score) for t in found] == [("pigeons", 0.1)]
+
+
+async def test_the_names_of_used_topics_are_those_of_trends_and_of_episodes(
+    trends, episodes, episode, now
+):
+    await trends.store([trend(now, "cats"), trend(now, "dogs")], now=now)
+    await trends.mark_used(1, episode.id)
+    assert sorted(await trends.names_used(since=now)) == ["cats", "pigeons"]
+    assert await trends.names_used(since=now + DAY) == []
+
+
+async def test_refused_topics_come_once_each(trends, now):
+    sad = {"refused_because": "somebody died"}
+    await trends.store([trend(now, "war", **sad), trend(now, "cats")], now=now)
+    await trends.store([trend(now, "War", source="wikipedia", **sad)], now=now)
+    assert [t.name for t in await trends.refused(since=now)] == ["War"]
+    assert await trends.refused(since=now + DAY) == []
+
+
+async def test_how_sources_did_is_replaced_as_a_whole(database, now):
+    sources = TrendSources(database)
+    fine = TrendSource("google", 0, None, False, "", now)
+    bad = TrendSource("wikipedia", 2, now + DAY, True, "it answers 429", None)
+    worse = TrendSource("feed:a", 5, now, False, "it answers 503", None)
+    await sources.replace([fine, bad, worse])
+    assert await sources.all() == [worse, fine, bad]
+    assert await sources.failing() == [worse, bad]
+    await sources.replace([fine])
+    assert await sources.all() == [fine]
 
 
 async def test_a_trend_is_used_by_one_episode(trends, episodes, episode, now):
