@@ -38,10 +38,11 @@ class Request:
     """A call as it came in, by name.
 
     create, upload, status, publish, look_up, permalink, quota; refresh, exchange, debug_token;
-    me, accounts.
+    me, accounts. `is_authorized`: it had an Authorization header.
     """
 
     call: str
     method: str
     url: str
     parameters: dict[str, str]
+    is_authorized: bool = False

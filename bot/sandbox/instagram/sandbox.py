@@ -67,6 +67,7 @@ class InstagramSandbox:
         self.requests: list[Request] = []
         self.refused_repeats = 0
         self.listing_delay_s = 0.0
+        self.processing_fault = ""
         self._now = now
         self._ids = count(17900000000000001)
         self._faults: dict[str, list[Fault]] = {}
@@ -136,7 +137,8 @@ class InstagramSandbox:
     def _call(self, name: str, handler: Handler) -> Answer:
         async def answer(request: web.Request) -> web.StreamResponse:
             parameters = await _parameters(request) if name != "upload" else {}
-            self.requests.append(Request(name, request.method, str(request.rel_url), parameters))
+            url, has_header = str(request.rel_url), "Authorization" in request.headers
+            self.requests.append(Request(name, request.method, url, parameters, has_header))
             faults = self._faults.get(name)
             fault = faults.pop(0) if faults else None
             try:
@@ -262,7 +264,7 @@ class InstagramSandbox:
                 "PartialRequestError", f"{len(container.data)} of {size} bytes"
             )
         container.uploaded_at = self._now()
-        container.error = rules.format_fault(bytes(container.data))
+        container.error = self.processing_fault or rules.format_fault(bytes(container.data))
         return {"success": True, "message": "Upload successful."}
 
     async def _receive_part(self, request: web.Request, keep_bytes: int) -> None:
