@@ -3,6 +3,8 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from standins.feeds import Feeds
+from standins.server import Reply
 
 from pipeline.config import TrendsConfig
 from pipeline.context import CANCEL_FILE, StageContext
@@ -85,6 +87,28 @@ def test_when_all_sources_fail_the_bundled_list_fills_in(context):
     names = ["google", "wikipedia", "hackernews", "feed:127.0.0.1", "feed:127.0.0.1#2"]
     assert [state.name for state in found.sources] == names
     assert [failure.split(": no answer")[0] for failure in found.failures] == names
+
+
+def test_every_source_of_the_config_is_asked_and_one_may_fail(context, tmp_path):
+    with Feeds(now=datetime.now(UTC)) as feeds:
+        feeds.searches.append(("steam deck", "100+", ["A headline"]))
+        feeds.fail("feed", Reply(429, headers=(("Retry-After", "7200"),)))
+        config = context(
+            rss_url=feeds.rss_url,
+            wikipedia_url=feeds.wikipedia_url,
+            hackernews_url=feeds.hackernews_url,
+            feeds=(feeds.feed_url,),
+        )
+        found = trends.run(Sources(), ctx=config)
+        calls = ("google", "wikipedia", "topstories", "item", "feed", "elsewhere")
+        assert [feeds.called(call) for call in calls] == [1, 1, 1, 3, 1, 0]
+    (deck,) = (one for one in found.items if one.name == "Steam Deck")
+    assert (deck.source, deck.score) == ("wikipedia", 0.714)
+    assert "A headline" in deck.headlines
+    assert {"google", "wikipedia", "hackernews", "evergreen"} == {one.source for one in found.items}
+    assert found.failures == ("feed:127.0.0.1: it answers 429",)
+    assert [(s.failures, s.has_named) for s in found.sources] == [(0, False)] * 3 + [(1, True)]
+    assert list((tmp_path / "cache" / "feeds").iterdir())
 
 
 def test_all_sources_are_asked_however_much_the_first_finds(gathered):
