@@ -13,9 +13,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, UserError | StorageError):
         return str(error)
     if isinstance(error, ProviderError):
-        return (
-            f"{error}. {'Try again later.' if error.retryable else 'Trying again will not help.'}"
-        )
+        text = str(error).rstrip(".")
+        return f"{text}. Try again later." if error.retryable else f"{text}."
     if isinstance(error, StageCancelled):
         return "The work was stopped."
     log.error("unforeseen error", exc_info=error)

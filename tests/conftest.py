@@ -53,3 +53,20 @@ def _only_loopback(monkeypatch):
 def _no_settings_from_outside(monkeypatch):
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of faults: what people read and what was paid."""
+    rows = [
+        row
+        for report in terminalreporter.stats.get("passed", ())
+        for name, row in report.user_properties
+        if name == "fault"
+    ]
+    if not rows:
+        return
+    terminalreporter.section("what people read when a call fails, what was booked, requests sent")
+    for service, call, fault, said, booked, sent in sorted(rows):
+        terminalreporter.write_line(
+            f"{service:10} {call:12} {fault:15} {booked:>8} {sent:>2}  {said}"
+        )
