@@ -33,7 +33,7 @@ class Scripts(commands.Cog):
     @commands.hybrid_group(name="script", description="The words of an episode.")
     @anyone_here()
     async def script(self, ctx: Context) -> None:
-        await ctx.send("Use `/script pitch`, `/script write` or `/script show`.", ephemeral=True)
+        await ctx.send("Use `/script write`, `/script pitch` or `/script show`.", ephemeral=True)
 
     @script.command(name="pitch", description="Ask for premises to choose from.")
     @app_commands.describe(count="how many")
