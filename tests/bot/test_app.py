@@ -71,7 +71,7 @@ def test_a_listener_that_fails_does_not_stop_the_others(caplog):
         (UserError("The topic is empty."), "The topic is empty."),
         (RecordNotFound("There is no episode 7."), "There is no episode 7."),
         (ProviderError("openai", "is overloaded", True), "Try again later."),
-        (ProviderError("openai", "refuses the key", False), "Trying again will not help."),
+        (ProviderError("openai", "refuses the key.", False), "openai: refuses the key."),
         (StageCancelled(), "The work was stopped."),
         (KeyError("secret detail"), "Something went wrong on our side"),
     ],
