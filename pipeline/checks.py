@@ -31,7 +31,7 @@ _FORBIDDEN_TEXT = (
         re.compile(r"(?i)\bhttps?:|\bwww\.|\b[a-z0-9-]+\.(?:com|net|org|io|tv|gg|ly|me|de|fr)\b"),
         "contains a link",
     ),
-    (re.compile(r"(?:\+|\b)\d(?:[ ()./-]?\d){7,}\b"), "contains a phone number"),
+    (re.compile(r"(?:\+|\b)\d(?:[ ()./-]{0,2}\d){7,}\b"), "contains a phone number"),
     (re.compile(r"[<>{}\[\]|*_`~\\]"), "contains markup or an unfilled slot"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +13,7 @@ from pipeline.shows import Show
 
 LONGEST_ANSWER = 200_000  # characters; what is longer is no script
 MOST_SHOWN = 6
+_HASHTAG = re.compile(r"\w{1,60}")
 
 
 class Broken(Exception):
@@ -59,6 +61,9 @@ def read_script(text: str, brief: Brief, show: Show, metadata: ScriptMetadata) -
     names = {character.name for character in show.characters}
     if any(line.character not in names for line in answer.lines):
         raise Broken([f"Only {' and '.join(sorted(names))} speak in this show."])
+    hashtags = tuple(tag.strip().removeprefix("#") for tag in answer.hashtags)
+    if not all(_HASHTAG.fullmatch(tag) for tag in hashtags):
+        raise Broken(["A hashtag has letters and digits only, at most 60 of them."])
     lines = tuple(
         Line(index=n, character=line.character, text=tidied(line.text), emotion=line.emotion)
         for n, line in enumerate(answer.lines, 1)
@@ -68,8 +73,8 @@ def read_script(text: str, brief: Brief, show: Show, metadata: ScriptMetadata) -
             episode=brief.episode,
             metadata=metadata.model_copy(update={"gags": _gags(answer.gags, show)}),
             lines=lines,
-            caption=tidied(answer.caption),
-            hashtags=tuple(tag.strip().removeprefix("#") for tag in answer.hashtags),
+            caption=tidied(" ".join(re.split(r"[\r\n]+", answer.caption))),
+            hashtags=hashtags,
         )
     except ValidationError as error:
         raise Broken(_sentences(error)) from error
