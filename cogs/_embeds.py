@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from pipeline.attempts import ErrorKind
+from pipeline.publishing.checks import voice_findings
 from storage.states import EpisodeState, JobState
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def _about_reel(view: EpisodeView, cost: str) -> discord.Embed:
     embed.add_field(name="Best before", value=moment(episode.best_before))
     if view.script is not None:
         embed.add_field(name="Writer", value=plain(view.script.metadata.provider, 200))
+    for finding in voice_findings(view.voices) if view.voices is not None else ():
+        embed.add_field(name="Cannot go out", value=finding, inline=False)
     embed.add_field(name="Cost", value=cost[:200])
     embed.set_footer(text=draft_mark(view))
     return embed

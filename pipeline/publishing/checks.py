@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.providers.voices.plans import is_free
+from pipeline.sections import Voices
 from storage.files import sha256_of
 
 SHORTEST_S, LONGEST_S = 3.0, 90.0
@@ -84,6 +86,16 @@ def caption_findings(
     for word in blocked_words:
         if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", caption, re.IGNORECASE):
             yield f"The caption holds a blocked word: {word}."
+
+
+def voice_findings(voices: Voices) -> Iterator[str]:
+    if free := [str(line.index) for line in voices.lines if is_free(line.plan)]:
+        which = "Line" if len(free) == 1 else "Lines"
+        were = "was" if len(free) == 1 else "were"
+        yield (
+            f"{which} {', '.join(free)} {were} spoken on ElevenLabs' free plan, whose audio must "
+            "not be published; upgrade the plan, then make the reel again."
+        )
 
 
 def file_findings(path: Path, sha256: str) -> Iterator[str]:

@@ -30,6 +30,7 @@ class Parcel:
     """`fingerprint` is made from the parts; `approved` is the one that people looked at."""
 
     outgoing: Outgoing
+    voices: Voices
     cover_sha256: str
     fingerprint: str
     approved: str
@@ -92,7 +93,7 @@ class OutgoingReels:
             thumb_offset_ms=_cover_ms(voices),
         )
         mark = self.mark(video.sha256, video.cover_sha256, caption)
-        return Parcel(outgoing, video.cover_sha256, mark, record.fingerprint or "")
+        return Parcel(outgoing, voices, video.cover_sha256, mark, record.fingerprint or "")
 
     async def findings(self, parcel: Parcel) -> list[str]:
         """Sentences that each forbid the post; reads both files completely."""
@@ -110,9 +111,10 @@ class OutgoingReels:
             max_hashtags=self._max_hashtags,
             blocked_words=self._show.blocked_words,
         )
+        voices = checks.voice_findings(parcel.voices)
         # A file that is not the approved one is refused whatever it measures.
         measured = [] if changes else _found(out, lambda: self._measure(out.reel))
-        return [*changes, *caption, *measured]
+        return [*changes, *caption, *voices, *measured]
 
     def _measure(self, reel: Path) -> Iterable[str]:
         return checks.reel_findings(self._probe(reel))

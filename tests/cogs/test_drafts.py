@@ -1,9 +1,11 @@
 """Drafts in the approval channel: one for each finished revision, whatever happens."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from cogs._embeds import draft_embeds
 from pipeline.errors import UserError
 from storage.states import EpisodeState
 
@@ -22,6 +24,15 @@ async def test_a_draft_shows_all_that_goes_out(make_draft, studio):
     assert view.script.hashtags[0] in post["description"]
     assert [file.filename for file in draft.attachments] == ["episode-1.mp4", "storyboard.png"]
     assert list(draft.reactions) == ["✅", "❌", "🔁"]
+
+
+async def test_a_draft_says_that_audio_of_the_free_plan_cannot_go_out(make_draft):
+    view, draft = await make_draft()
+    assert "Cannot go out" not in {field["name"] for field in draft.embeds[0]["fields"]}
+    lines = tuple(line.model_copy(update={"plan": "free"}) for line in view.voices.lines)
+    free = replace(view, voices=view.voices.model_copy(update={"lines": lines}))
+    fields = {field.name: field.value for field in draft_embeds(free, "text", "")[0].fields}
+    assert "free plan" in fields["Cannot go out"]
 
 
 async def test_a_draft_is_posted_once(bot, world, make_draft):

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.shows import BUNDLED, load_show, read_show
+from pipeline.sections import Emotion
+from pipeline.shows import BUNDLED, ElevenLabsSettings, load_show, read_show
 
 
 @pytest.fixture
@@ -56,3 +57,43 @@ def test_a_caption_template_that_cannot_be_filled_is_refused_when_the_show_is_re
 def test_a_template_may_leave_out_title_and_hashtags_and_write_braces(show_with):
     show = read_show(show_with("{{{episode:03d}}} {caption}"))
     assert show.post_text(7, "Tea.", ("nuts",)) == "{007} Tea."
+
+
+def show_of(tmp_path: Path, **elevenlabs: object) -> Path:
+    folder = tmp_path / "ours"
+    shutil.copytree(BUNDLED / "butcher_and_nutsy", folder)
+    data = yaml.safe_load((folder / "show.yaml").read_text(encoding="utf-8"))
+    data["characters"][0]["elevenlabs"] = elevenlabs
+    (folder / "show.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    return folder
+
+
+def test_an_emotion_overrides_what_it_names_and_nothing_else(tmp_path):
+    folder = show_of(tmp_path, stability=0.6, speed=0.9, emotions={"angry": {"stability": 0.2}})
+    style = read_show(folder).characters[0].elevenlabs
+    assert style.settings(Emotion.ANGRY) == ElevenLabsSettings(
+        stability=0.2, similarity_boost=0.75, style=0.0, speed=0.9, use_speaker_boost=True
+    )
+    assert style.settings(Emotion.HAPPY).stability == 0.6
+
+
+def test_the_characters_of_the_bundled_show_sound_different_in_every_emotion():
+    dry, wild = load_show("butcher_and_nutsy").characters
+    for emotion in Emotion:
+        assert dry.elevenlabs.settings(emotion) != wild.elevenlabs.settings(emotion)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"stability": 1.1}, "elevenlabs.stability"),
+        ({"speed": 0.6}, "elevenlabs.speed"),
+        ({"voice": "../../v1/user"}, "elevenlabs.voice"),
+        ({"loudness": 3}, "elevenlabs.loudness"),
+        ({"emotions": {"furious": {}}}, "elevenlabs.emotions.furious"),
+        ({"emotions": {"angry": {"style": -1}}}, "elevenlabs.emotions.angry.style"),
+    ],
+)
+def test_a_setting_that_the_service_would_refuse_is_named(tmp_path, wrong, where):
+    with pytest.raises(UserError, match=where):
+        read_show(show_of(tmp_path, **wrong))

@@ -3,9 +3,10 @@ import inspect
 
 import pytest
 
-from pipeline.config import StudioConfig
+from pipeline.config import StudioConfig, VoicesConfig
 from pipeline.context import StageContext
-from pipeline.workflow import FACTS, SECTIONS, WORKFLOW, Lane, stages_of_a_reel
+from pipeline.providers.voices import elevenlabs
+from pipeline.workflow import FACTS, SECTIONS, WORKFLOW, Lane, stages_of_a_reel, workflow_for
 
 NAMES = [stage.name for stage in WORKFLOW.stages]
 
@@ -63,3 +64,16 @@ def test_the_stages_of_a_reel_end_where_asked(until, names):
 def test_an_unknown_stage_is_a_mistake_of_ours():
     with pytest.raises(ValueError, match="no stage 'dance'"):
         WORKFLOW.stage("dance")
+
+
+def test_a_voice_that_is_a_service_keeps_no_core_busy():
+    offline = workflow_for(StudioConfig())
+    online = workflow_for(StudioConfig(voices=VoicesConfig(provider="elevenlabs")))
+    assert offline == WORKFLOW
+    assert [stage.name for stage in online.stages] == NAMES
+    voices = online.stage("voices")
+    assert (voices.lane, voices.fresh) == (Lane.IO, False)
+    assert voices.grace_s > elevenlabs.TIMEOUT_S
+    assert [s for s in online.stages if s != voices] == [
+        s for s in WORKFLOW.stages if s.name != "voices"
+    ]

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.publishing import checks
 from pipeline.publishing.fingerprint import fingerprint
+from pipeline.sections import Emotion, SpokenLine, Voices
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,41 @@ def test_an_approved_cover_has_no_findings(tmp_path):
     sha256 = hashlib.sha256(b"\xff\xd8\xff").hexdigest()
 
     assert list(checks.cover_findings(cover, sha256)) == []
+
+
+@pytest.mark.parametrize("plans", [("", ""), ("creator", "starter")])
+def test_voices_of_a_paid_plan_and_offline_ones_have_no_findings(plans):
+    assert list(checks.voice_findings(spoken(*plans))) == []
+
+
+@pytest.mark.parametrize(
+    ("plans", "words"),
+    [
+        (("creator", "free"), "Line 2 was spoken on ElevenLabs' free plan"),
+        (("free", "creator", "Free"), "Lines 1, 3 were spoken"),
+    ],
+)
+def test_voices_of_the_free_plan_are_one_finding(plans, words):
+    (finding,) = checks.voice_findings(spoken(*plans))
+    assert words in finding
+
+
+def spoken(*plans):
+    line = SpokenLine(
+        index=1,
+        character="Butcher",
+        text="Hello.",
+        emotion=Emotion.HAPPY,
+        audio_file="audio/001.wav",
+        start_time=0.2,
+        duration=1.0,
+        end_time=1.2,
+        words=(),
+        sha256="0" * 64,
+        sample_rate=48000,
+    )
+    lines = [line.model_copy(update={"index": n, "plan": p}) for n, p in enumerate(plans, 1)]
+    return Voices(episode=1, provider="elevenlabs", lines=tuple(lines), total_duration=2.0)
 
 
 PARTS = {
