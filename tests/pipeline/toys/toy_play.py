@@ -19,7 +19,7 @@ from pipeline.errors import ProviderError, UserError
 def play(stage: str, ctx: StageContext) -> None:
     run = len(runs(ctx.data_dir, f"{stage} start"))
     note(ctx.data_dir, f"{stage} start")
-    (ctx.folder / f"{stage}.txt").write_text(f"made by run {run}")
+    (ctx.folder / f"{stage.replace(' ', '-')}.txt").write_text(f"made by run {run}")
     act = ACTS[_planned(ctx.data_dir, stage, run)]
     act(ctx)
     note(ctx.data_dir, f"{stage} end")

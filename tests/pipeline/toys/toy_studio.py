@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.budget import Budget
 from pipeline.config import StudioConfig
-from pipeline.engine import Engine, JobEvent
-from pipeline.sections import Brief, Library, Memory, Section
+from pipeline.engine import Engine, JobEvent, utc_now
+from pipeline.sections import Brief, Library, Memory, Script, Section
 from pipeline.shows import load_show
 from pipeline.workflow import WORKFLOW, Workflow
 from storage.database import Database
@@ -16,6 +17,7 @@ from storage.episodes import Episodes
 from storage.folder import DataFolder
 from storage.jobs import Jobs
 from storage.records import Episode, Job
+from storage.spend import Spend
 
 STAGES = ("script", "voices", "images", "video")
 TOYS = Workflow(
@@ -24,6 +26,10 @@ TOYS = Workflow(
         for name in STAGES
     )
 )
+
+
+PAID = Workflow((replace(TOYS.stage("voices"), module="toy_paid"),))
+"""Voices alone, which are paid for."""
 
 
 def with_limit(timeout_s: float) -> Workflow:
@@ -56,6 +62,9 @@ class ToyStudio:
         self.episodes = Episodes(database)
         self.events: list[JobEvent] = []
         self.hooks = options.pop("hooks", None) or ToyHooks()
+        clock = options.get("clock", utc_now)
+        self.spend = Spend(database)
+        self.budget = Budget(database, clock=clock, **options.pop("limits", {}))
         self.engine = Engine(
             database,
             folder,
@@ -63,6 +72,7 @@ class ToyStudio:
             config=StudioConfig(),
             show=load_show("butcher_and_nutsy"),
             hooks=self.hooks,
+            budget=self.budget,
             on_event=options.pop("on_event", self.events.append),
             **{"workflow": TOYS, "chance": lambda: 0.0, **options},
         )
@@ -76,6 +86,15 @@ class ToyStudio:
             await self.episodes.save_section(episode.id, 1, "brief", brief.model_dump_json())
             await self.engine.queue("script", episode_id=episode.id, revision=1, until_stage=until)
         return episode
+
+    async def speak(self) -> Job:
+        """A job of PAID for an episode of its own, which has a script."""
+        now = datetime.now(UTC)
+        episode = await self.episodes.create(topic="pigeons", now=now)
+        await self.episodes.save_section(
+            episode.id, 1, "script", Script(lines=()).model_dump_json()
+        )
+        return await self.engine.queue("voices", episode_id=episode.id, revision=1)
 
     def heard(self) -> list[str]:
         return [f"{e.job.stage} {e.kind}" for e in self.events if e.kind != "progress"]
