@@ -64,6 +64,8 @@ class Elevenlabs(Server):
         """Id -> pitch in Hz."""
         self.spoken: list[Spoken] = []
         self.change_answer = lambda answer: answer
+        self.headers: dict[str, str] = {}
+        """Of the next answers, instead of our own; an empty one is left out."""
         self.open = threading.Event()
         """Calls that speak are answered while it is set."""
         self.open.set()
@@ -162,7 +164,9 @@ class Elevenlabs(Server):
             "request-id": f"request{next(self._ids):04}",
             "current-concurrent-requests": str(request.fields["under_way"]),
             "maximum-concurrent-requests": str(self._most()),
+            **self.headers,
         }
+        headers = {name: value for name, value in headers.items() if value}
         return web.json_response(self.change_answer(answer), headers=headers)
 
     def _check_key(self, request: Request, permission: str) -> None:

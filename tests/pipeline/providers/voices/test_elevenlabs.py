@@ -193,6 +193,17 @@ def test_what_was_billed_is_what_the_service_says(
     assert speech.plan == "pro"
 
 
+@pytest.mark.parametrize(
+    ("said", "billed"),
+    [("13", 13), ("0", 0), *((odd, len(LINE)) for odd in ("", "-4", "many", "9" * 400))],
+)
+def test_without_a_number_from_the_service_every_character_counts(
+    service: Elevenlabs, elevenlabs: ElevenLabsVoice, deep: Character, said: str, billed: int
+) -> None:
+    service.headers = {"character-cost": said}
+    assert elevenlabs.speak(LINE, deep, Emotion.NEUTRAL).chars_billed == billed
+
+
 def test_the_plan_is_asked_for_once(
     service: Elevenlabs, elevenlabs: ElevenLabsVoice, deep: Character
 ) -> None:

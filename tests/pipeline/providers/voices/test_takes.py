@@ -24,7 +24,7 @@ from pipeline.providers.voices.phonemes import Phonemiser
 from pipeline.providers.voices.slots import CallSlots
 from pipeline.providers.voices.takes import Takes
 from pipeline.sections import Emotion, Line
-from pipeline.shows import Character, load_show
+from pipeline.shows import Character, Show, load_show
 
 WORDS = ("one", "two", "six", "hot", "red", "big", "sad", "odd")
 TEXTS = tuple(f"This is my line {word}." for word in WORDS)
@@ -40,21 +40,20 @@ class Studio:
     service: Elevenlabs
     phonemiser: Phonemiser
     folder: Path
-    characters: tuple[Character, Character]
+    show: Show
     attempts: int = 0
 
     def context(self, *, allowance_usd: float | None = None) -> StageContext:
         self.attempts += 1
         folder = self.folder / f"attempt{self.attempts}"
         folder.mkdir(parents=True)
-        show = load_show("butcher_and_nutsy")
         return StageContext(
             episode=1,
             revision=1,
             folder=folder,
             revision_folder=folder,
             data_dir=self.folder / "data",
-            show=show.model_copy(update={"characters": self.characters}),
+            show=self.show,
             config=self.config(),
             ledger=Ledger(self.receipts_file(self.attempts), allowance_usd=allowance_usd),
         )
@@ -93,7 +92,7 @@ class Studio:
         return [
             Line(
                 index=n + 1,
-                character=self.characters[n % 2].name,
+                character=self.show.characters[n % 2].name,
                 text=text,
                 emotion=Emotion.NEUTRAL,
             )
@@ -104,15 +103,20 @@ class Studio:
         return [json.loads(p.read_text()) for p in (self.folder / "data/voices").rglob("*.json")]
 
 
+@pytest.fixture(scope="module")
+def show(deep: Character, high: Character) -> Show:
+    characters = (deep, high.model_copy(update={"role": "wild"}))
+    return load_show("butcher_and_nutsy").model_copy(update={"characters": characters})
+
+
 @pytest.fixture
 def studio(
     service: Elevenlabs,
     phonemiser: Phonemiser,
     tmp_path: Path,
-    deep: Character,
-    high: Character,
+    show: Show,
 ) -> Studio:
-    return Studio(service, phonemiser, tmp_path, (deep, high.model_copy(update={"role": "wild"})))
+    return Studio(service, phonemiser, tmp_path, show)
 
 
 class Gate:
@@ -322,7 +326,7 @@ def test_progress_counts_the_lines_that_are_spoken(studio: Studio) -> None:
     assert fractions == sorted(fractions)
     assert fractions[0] == 0.0
     assert [entry["note"] for entry in said[:8]] == [
-        f"line {n + 1}: {studio.characters[n % 2].name}" for n in range(8)
+        f"line {n + 1}: {studio.show.characters[n % 2].name}" for n in range(8)
     ]
 
 
