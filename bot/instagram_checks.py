@@ -9,6 +9,7 @@ from bot.app import open_publisher, utc_now
 from bot.findings import Finding, Level, error, ok, warning
 from bot.settings import Settings
 from pipeline.errors import ProviderError
+from pipeline.publishing.base import Unseen
 from storage.folder import DataFolder
 
 if TYPE_CHECKING:
@@ -32,7 +33,13 @@ async def publisher(settings: Settings) -> list[Finding]:
 
 
 async def _quota(platform: Publisher) -> Finding:
-    quota = await platform.quota()
+    try:
+        quota = await platform.quota()
+    except Unseen as failure:
+        return error(
+            f"INSTAGRAM_USER_ID={platform.account} is no account that the token reaches; "
+            f"`emf setup` lists those that are. ({failure})"
+        )
     text = f"{platform.platform}: {quota.used} of {quota.total} posts used today"
     return ok(text) if quota.used < quota.total else warning(f"{text}; reels wait.")
 

@@ -50,10 +50,7 @@ async def serve(settings: Settings) -> None:
         studio.job_events.add(bot.on_job_event)
         studio.post_events.add(bot.on_post_event)
         await studio.publishing.restamp()
-        others = (
-            *await made_by_itself(studio, schedule),
-            Timed("token", TOKEN_EVERY_S, studio.publishing.keep_token_fresh),
-        )
+        others = (*await made_by_itself(studio, schedule), token_kept(studio))
         scheduler = StudioScheduler(schedule, studio.publishing, others)
         stack.push_async_callback(scheduler.stop)
         await stack.enter_async_context(answering(studio.folder.path, lambda: _well(bot, studio)))
@@ -77,6 +74,11 @@ async def made_by_itself(studio: Studio, posts: Schedule) -> tuple[Timed, ...]:
         await studio.backlog.run_due(schedule.slots_between, posts.slots_between)
 
     return (Timed("pitches", schedule, fill), Timed("missed pitches", MISSED_EVERY_S, fill))
+
+
+def token_kept(studio: Studio) -> Timed:
+    """Also done once at the start: a bot may never run for long."""
+    return Timed("token", TOKEN_EVERY_S, studio.publishing.keep_token_fresh)
 
 
 def _well(bot: StudioBot, studio: Studio) -> dict[str, object]:

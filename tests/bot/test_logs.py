@@ -3,8 +3,9 @@ import json
 import logging
 
 import pytest
+from pydantic import SecretStr
 
-from bot.logs import set_up_logging
+from bot.logs import mask, set_up_logging
 
 SECRET = "token-canary-123"
 
@@ -51,3 +52,23 @@ def test_structured_lines_are_json(stream):
     entry = json.loads(stream.getvalue())
     assert entry["message"] == "episode=12"
     assert entry["level"] == "INFO"
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_a_secret_that_came_later_is_masked_from_then_on(stream, structured):
+    set_up_logging("INFO", [SECRET], structured=structured, stream=stream)
+    mask(SecretStr(f"{SECRET}-renewed"))
+    logging.getLogger("x").error("%s and %s", f"{SECRET}-renewed", SECRET)
+    assert SECRET not in stream.getvalue()
+    assert "renewed" not in stream.getvalue()
+
+
+def test_masking_without_logging_is_harmless():
+    mask(SecretStr(SECRET))
+
+
+def test_calls_do_not_log_their_addresses(stream):
+    set_up_logging("DEBUG", stream=stream)
+    for name in ("httpx", "httpcore.http11"):
+        logging.getLogger(name).info("GET https://example.com/?access_token=%s", SECRET)
+    assert stream.getvalue() == ""

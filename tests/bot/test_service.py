@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from bot.app import open_studio, utc_now
+from bot.sandbox.instagram import InstagramSandbox
 from bot.scheduler import Schedule
-from bot.service import made_by_itself
+from bot.service import made_by_itself, token_kept
 from bot.settings import load_settings
 from pipeline.executors import InlineExecutor
 from pipeline.services.backlog import SINCE
@@ -17,8 +18,9 @@ from storage.records import to_text
 
 @pytest.fixture
 def studio_with(tmp_path):
-    def opened(make_cron):
-        settings = load_settings(None, data_dir=tmp_path, trends="offline", make_cron=make_cron)
+    def opened(make_cron="", **others):
+        values = {"data_dir": tmp_path, "trends": "offline", "make_cron": make_cron, **others}
+        settings = load_settings(None, **values)
         return open_studio(settings, "A test", executors={lane: InlineExecutor() for lane in Lane})
 
     return opened
@@ -43,3 +45,24 @@ async def test_pitches_are_asked_for_when_make_cron_had_a_slot(studio_with):
         (job,) = await studio.episodes.open_jobs()
         assert job.stage == "trends"
         assert await studio.pitching.is_any_alive()
+
+
+async def test_the_clock_keeps_the_token_fresh(studio_with, tmp_path):
+    async with InstagramSandbox("EAAabout0to0end") as ig:
+        token = ig.tokens.known[ig.token]
+        token.kind, token.expires_at = "USER", utc_now() + timedelta(hours=1)
+        linked = {
+            "meta_access_token": ig.token,
+            "meta_app_id": ig.tokens.app_id,
+            "meta_app_secret": ig.tokens.app_secret,
+            "instagram_user_id": ig.user_id,
+            "instagram_graph_url": ig.graph_url,
+            "instagram_upload_url": ig.upload_url,
+        }
+        async with studio_with(**linked) as studio:
+            timed = token_kept(studio)
+            assert timed.when <= 24 * 3600
+            await timed.run()
+
+    assert ig.called("exchange") == 1
+    assert (tmp_path / "secrets" / "instagram.json").is_file()

@@ -38,7 +38,7 @@ class Request:
     """A call as it came in, by name.
 
     create, upload, status, publish, look_up, permalink, quota; refresh, exchange, debug_token;
-    me, accounts. `is_authorized`: it had an Authorization header.
+    me, accounts; unknown. `is_authorized`: it had an Authorization header.
     """
 
     call: str

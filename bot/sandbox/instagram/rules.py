@@ -28,6 +28,15 @@ class GraphError(Exception):
         self.status = status
 
 
+def no_such_object(name: str) -> GraphError:
+    return GraphError(
+        f"Unsupported request. Object with ID '{name}' does not exist, cannot be loaded due to "
+        "missing permissions, or does not support this operation.",
+        100,
+        33,
+    )
+
+
 def error_body(message: str, code: int, subcode: int = 0) -> str:
     error: dict[str, Any] = {"message": message, "type": "OAuthException", "code": code}
     if subcode:

@@ -118,6 +118,7 @@ class InstagramSandbox:
                 web.get(f"/{VERSION}/oauth/access_token", self._call("exchange", self._exchange)),
                 web.get(f"/{VERSION}/debug_token", self._call("debug_token", self._debug)),
                 web.get(f"/{VERSION}/{{id}}", self._object),
+                web.route("*", f"/{VERSION}/{{id}}/{{edge}}", self._call("unknown", self._unknown)),
             ]
         )
         return app
@@ -204,13 +205,11 @@ class InstagramSandbox:
     def _find(self, container_id: str) -> Container:
         container = self.containers.get(container_id)
         if container is None or container.lost:
-            raise GraphError(
-                f"Unsupported request. Object with ID '{container_id}' does not exist, cannot be "
-                "loaded due to missing permissions, or does not support this operation.",
-                100,
-                33,
-            )
+            raise rules.no_such_object(container_id)
         return container
+
+    async def _unknown(self, request: web.Request, parameters: dict[str, str]) -> dict[str, Any]:
+        raise rules.no_such_object(request.match_info["id"])
 
     def status_of(self, container: Container) -> str:
         if container.media_id:
