@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.app import open_studio
+from bot.settings import load_settings
+from pipeline.executors import InlineExecutor
+from pipeline.workflow import Lane
 from storage.database import Database
 from storage.records import NewTrend
 from storage.trends import Trends
@@ -16,6 +21,26 @@ from storage.trends import Trends
 def rows(path, query):
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
+
+
+async def paint_library(data_dir):
+    executors = {lane: InlineExecutor() for lane in Lane}
+    settings = load_settings(None, data_dir=data_dir)
+    async with open_studio(settings, "A test", executors=executors) as studio:
+        await studio.library.fill()
+
+
+@pytest.fixture(scope="module")
+def painted_folder(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("painted") / "data"
+    asyncio.run(paint_library(data_dir))
+    return data_dir
+
+
+@pytest.fixture
+def painted(painted_folder, tmp_path):
+    """The DATA_DIR has its pictures already, which take longer than anything else here."""
+    shutil.copytree(painted_folder, tmp_path / "data")
 
 
 def test_db_init_makes_a_database_that_check_finds_whole(emf):
@@ -39,6 +64,7 @@ def test_db_check_reports_damage(emf, tmp_path):
     assert "revisions" in ending.err
 
 
+@pytest.mark.usefixtures("painted")
 def test_db_backup_copies_every_row(emf, tmp_path):
     emf("trends", "fetch")
     assert emf("db", "backup", "copy.db").code == 0
@@ -56,6 +82,7 @@ def test_db_backup_never_writes_over_a_file(emf, tmp_path):
     assert (tmp_path / "copy.db").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("painted")
 def test_fetched_trends_are_listed(emf):
     fetched = emf("trends", "fetch", "--limit", "3")
     assert fetched.code == 0
@@ -83,6 +110,7 @@ def test_an_empty_list_says_how_to_fill_it(emf):
     assert "emf trends fetch" in emf("trends", "list").out
 
 
+@pytest.mark.usefixtures("painted")
 def test_a_script_is_written_and_its_pictures_chosen(emf, tmp_path):
     written = emf("script", "--topic", "Coffee", "--output", "mine.json")
     assert (written.code, written.out) == (0, "mine.json\n")
@@ -97,6 +125,7 @@ def test_a_script_is_written_and_its_pictures_chosen(emf, tmp_path):
     assert all((tmp_path / "data" / s["image_path"]).is_file() for s in selections)
 
 
+@pytest.mark.usefixtures("painted")
 def test_a_script_from_trends_takes_the_best_unused_topic(emf, tmp_path):
     best = emf("trends", "fetch", "--limit", "1").out
     written = emf("script", "--from-trends")
@@ -105,6 +134,7 @@ def test_a_script_from_trends_takes_the_best_unused_topic(emf, tmp_path):
     assert "used in episode 1" in emf("trends", "list").out
 
 
+@pytest.mark.usefixtures("painted")
 def test_a_reel_without_approval_is_not_published(emf):
     emf("script", "--topic", "Coffee")
     ending = emf("publish", "1")
@@ -112,6 +142,7 @@ def test_a_reel_without_approval_is_not_published(emf):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("painted")
 def test_a_script_made_by_hand_becomes_a_reel(emf, tmp_path, script_text):
     (tmp_path / "mine.json").write_text(script_text)
     spoken = emf("voices", "mine.json")
