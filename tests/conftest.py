@@ -1,7 +1,9 @@
 """For every test: no network beyond this machine, and no setting from the outside."""
 
+import functools
 import os
 import socket
+import ssl
 
 import pytest
 
@@ -47,6 +49,14 @@ def _only_loopback(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once():
+    """Every HTTP client reads them anew, which takes longer than most tests; no test uses TLS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ TOKEN = "EAAcanary0token0that0nobody0may0see"
 ANNA, BEN, CARL = 101, 102, 103
 START = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 SETTLED = (PostState.PUBLISHED, PostState.FAILED, PostState.UNKNOWN)
+SHOW = load_show("butcher_and_nutsy")
 CALLS = ("quota", "create", "upload", "status", "publish", "look_up", "permalink")
 
 
@@ -156,7 +157,7 @@ class Channel:
         self.reader = Reader()
         self.events = []
         self.facts = Facts()
-        self.show = load_show("butcher_and_nutsy")
+        self.show = SHOW
 
     async def start(self, kill=None):
         """A new process on the same files."""
