@@ -2,11 +2,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import SecretStr
 
 from pipeline.attempts import ErrorKind, OutcomeState, ProgressTail, Request, read_outcome
-from pipeline.config import WriterConfig
+from pipeline.config import Config, VoicesConfig, WriterConfig
+from pipeline.ledger import read_receipts
 from pipeline.sections import Brief, Memory, Script
-from pipeline.worker import run_stage
+from pipeline.worker import run_stage, without_secrets
 
 BRIEF = Brief(episode=1, topic="pigeons", created_at=datetime(2026, 3, 1, tzinfo=UTC))
 
@@ -45,8 +47,8 @@ def request_for(toys, tmp_path, attempt):
 
 @pytest.fixture
 def run(request_for, attempt):
-    def run(*plan, **changes):
-        answer = run_stage(request_for(*plan, **changes), WriterConfig())
+    def run(*plan, config=WriterConfig(), **changes):  # noqa: B008 - it is frozen
+        answer = run_stage(request_for(*plan, **changes), config)
         outcome = read_outcome(attempt)
         assert outcome is not None
         assert answer == outcome.model_dump_json()
@@ -139,3 +141,49 @@ def test_progress_is_read_from_where_the_last_look_ended(attempt):
         assert tail.latest() is None
         file.write('tion": 0.3, "note": "c"}\n')
     assert tail.latest() == (0.3, "c")
+
+
+CANARY = "sk-canary/0123+456="
+
+
+@pytest.mark.parametrize("plan", ["tells_the_key", "breaks_over_the_key"])
+def test_a_key_never_leaves_in_what_a_stage_raises(run, attempt, plan):
+    outcome = run(plan, config=WriterConfig(api_key=SecretStr(CANARY)))
+    assert "***" in outcome.error + outcome.trace
+    written = b"".join(path.read_bytes() for path in attempt.iterdir())
+    for form in (CANARY, "sk-canary%2F0123%2B456%3D"):
+        assert form not in outcome.error + outcome.trace
+        assert form.encode() not in written
+
+
+class Nested(Config):
+    inner: VoicesConfig
+    keys: tuple[SecretStr, ...] = ()
+    named: dict[str, SecretStr]
+
+
+def test_keys_are_found_wherever_a_config_keeps_them():
+    config = Nested(
+        inner=VoicesConfig(api_key=SecretStr("key-one")),
+        keys=(SecretStr("key-one-longer"), SecretStr("")),
+        named={"a": SecretStr("key-three")},
+    )
+    told = without_secrets("key-one, key-one-longer and key-three", config)
+    assert told == "***, *** and ***"
+
+
+def test_a_stage_without_keys_says_what_it_says():
+    assert without_secrets("None and '' stay", WriterConfig()) == "None and '' stay"
+
+
+def test_what_a_stage_may_spend_comes_with_its_request(run, tmp_path):
+    outcome = run("work", allowance_usd=0.1)
+    assert (outcome.error_kind, outcome.retryable) == (ErrorKind.BUDGET, True)
+    assert outcome.error.startswith("Script may cost $0.5000 and $0.1000 of the budget is left")
+    assert not (tmp_path / "paid").exists()
+
+
+def test_receipts_lie_outside_the_attempts_folder(run, tmp_path):
+    run("work", allowance_usd=0.5)
+    (receipt,) = read_receipts(tmp_path / "paid" / "7" / "receipts-1.jsonl")
+    assert (receipt.cost.usd, receipt.is_certain) == (0.5, True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from pipeline.context import CANCEL_FILE, StageContext
 from pipeline.errors import ProviderError, UserError
@@ -66,6 +67,15 @@ def _bug(ctx: StageContext) -> None:
     raise KeyError("secret detail")
 
 
+def _tells_the_key(ctx: StageContext) -> None:
+    key = ctx.config.api_key.get_secret_value()
+    raise ProviderError("openai", f"the key {key} is wrong (?key={quote(key, safe='')})")
+
+
+def _breaks_over_the_key(ctx: StageContext) -> None:
+    raise KeyError(ctx.config.api_key.get_secret_value())
+
+
 def _die(ctx: StageContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -114,6 +124,8 @@ ACTS = {
     "asked_to_wait": _asked_to_wait,
     "refused": _refused,
     "bug": _bug,
+    "tells_the_key": _tells_the_key,
+    "breaks_over_the_key": _breaks_over_the_key,
     "die": _die,
     "sleep": _sleep,
     "sleep_with_child": _sleep_with_child,
