@@ -79,6 +79,9 @@ class Elevenlabs(Server):
             ("POST", "/v1/text-to-speech/{voice}/with-timestamps", "speak", self._speak),
         ]
 
+    def work_of(self, call: str) -> float:
+        return self.work_s if call == "speak" else 0.0
+
     def texts(self) -> list[str]:
         """Of all lines that were billed, in their order."""
         return [spoken.text for spoken in self.spoken]

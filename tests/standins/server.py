@@ -106,6 +106,10 @@ class Server:
     def routes(self) -> list[tuple[str, str, str, Handler]]:
         raise NotImplementedError
 
+    def work_of(self, call: str) -> float:
+        """Seconds that a call of this kind takes."""
+        return self.work_s
+
     def fail(self, call: str, *faults: Fault, times: int = 1) -> None:
         """The next requests of this kind meet these faults, one each."""
         self._faults.setdefault(call, []).extend([*faults] * times)
@@ -168,9 +172,9 @@ class Server:
             return _reply(fault)
         if fault == Silence(after=False):
             return await self._say_nothing(http)
-        if self.work_s:
+        if work_s := self.work_of(request.call):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self.work_s)
+                await asyncio.wait_for(self._closing.wait(), work_s)
         try:
             result = handler(request)
         except Refusal as refusal:
