@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def usd(amount: float) -> str:
     """Cents where there are some, and enough digits to see less than a cent."""
-    if amount >= 1 or amount == 0:
+    if amount == 0 or amount >= 0.9995:
         return f"${amount:,.2f}"
-    return f"${amount:.3f}" if amount >= 0.001 else f"${amount:.6f}".rstrip("0")
+    return f"${amount:.3f}" if amount >= 0.001 else f"${max(amount, 1e-6):.6f}".rstrip("0")
 
 
 def cost_text(cost: EpisodeCost) -> str:
