@@ -25,8 +25,9 @@ from storage.episodes import Episodes
 from storage.errors import RecordNotFound
 from storage.files import write_atomically
 from storage.folder import DataFolder
-from storage.records import Episode, Trend
+from storage.records import Episode, Trend, TrendSource
 from storage.states import EpisodeState, JobState, PostState
+from storage.trend_sources import TrendSources
 from storage.trends import Trends
 
 if TYPE_CHECKING:
@@ -73,20 +74,22 @@ async def back_up_database(settings: Settings, file: Path) -> None:
 
 async def fetch_trends(settings: Settings, *, days: int, limit: int) -> None:
     async with working_studio(settings, "emf trends fetch") as studio:
-        job = await studio.trends.fetch()
+        job = await studio.trends.fetch(insist=True)
         await studio.engine.finished()
         for done in await studio.trends.history():
             if done.id == job.id and done.state is not JobState.SUCCEEDED:
                 raise ProviderError("trends", done.error, True)
         found = await studio.trends.listed(days=days, limit=limit)
-    _show_trends(found)
+        failing = await studio.trends.failing()
+    _show_trends(found, failing)
 
 
 async def list_trends(settings: Settings, *, days: int, limit: int) -> None:
     async with existing_database(settings) as database:
         newest = await Trends(database).newest(limit)
+        failing = await TrendSources(database).failing()
     oldest = (utc_now() - timedelta(days=days)).date().isoformat()
-    _show_trends([trend for trend in newest if trend.day >= oldest])
+    _show_trends([trend for trend in newest if trend.day >= oldest], failing)
 
 
 async def write_script(
@@ -247,7 +250,7 @@ def _copy_out(made: Path, output: Path | None) -> None:
         write_atomically(output, made.read_bytes())
 
 
-def _show_trends(found: list[Trend]) -> None:
+def _show_trends(found: list[Trend], failing: list[TrendSource]) -> None:
     for trend in found:
         note = trend.refused_because or ""
         if trend.used_in_episode is not None:
@@ -255,6 +258,8 @@ def _show_trends(found: list[Trend]) -> None:
         _say(f"{trend.score:4.2f}  {trend.day}  {trend.source:10}  {trend.name}  {note}".rstrip())
     if not found:
         _say("No trends are stored yet; `emf trends fetch` asks for them.")
+    for source in failing:
+        console.print(f"{source.name} did not answer: {source.error}.", markup=False)
 
 
 def _say(text: str) -> None:

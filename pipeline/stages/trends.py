@@ -127,10 +127,10 @@ def _ask(source: TrendSource, state: SourceState, limit: int, now: datetime) -> 
         items = source.fetch(limit)
     except ProviderError as error:
         log.warning("trend source %s failed: %s", source.name, error.message)
-        return Asked(failed(state, error, now), failure=str(error))
+        return Asked(failed(state, error, now), failure=f"{error}.")
     except Exception:
         # Hostile input finds the bug nobody has seen; the other sources are still good.
         log.exception("trend source %s met a bug", source.name)
         bug = ProviderError(source.name, "its answer met a bug of ours; the log has the details")
-        return Asked(failed(state, bug, now), failure=str(bug))
+        return Asked(failed(state, bug, now), failure=f"{bug}.")
     return Asked(answered(source.name, now), tuple(items))

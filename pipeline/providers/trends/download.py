@@ -128,8 +128,10 @@ class Visit:
             return error
         except httpx.TimeoutException:
             return self._too_slow()
-        except Exception as error:  # a closed client raises what it likes
-            return self.failure(f"no answer ({type(error).__name__})", retryable=True)
+        except httpx.ConnectError:
+            return self.failure("it cannot be reached", retryable=True)
+        except Exception:  # a closed client raises what it likes
+            return self.failure("the connection broke off", retryable=True)
 
     def _get(self, address: httpx.URL, kept: Answer | None) -> Answer:
         conditions = kept.conditions() if kept is not None else {}

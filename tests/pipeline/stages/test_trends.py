@@ -86,7 +86,7 @@ def test_when_all_sources_fail_the_bundled_list_fills_in(context):
     assert [item.source for item in found.items] == ["evergreen"] * 5
     names = ["google", "wikipedia", "hackernews", "feed:127.0.0.1", "feed:127.0.0.1#2"]
     assert [state.name for state in found.sources] == names
-    assert [failure.split(": no answer")[0] for failure in found.failures] == names
+    assert [failure.partition(":")[0] for failure in found.failures] == names
 
 
 def test_every_source_of_the_config_is_asked_and_one_may_fail(context, tmp_path):
@@ -106,7 +106,7 @@ def test_every_source_of_the_config_is_asked_and_one_may_fail(context, tmp_path)
     assert (deck.source, deck.score) == ("wikipedia", 0.714)
     assert "A headline" in deck.headlines
     assert {"google", "wikipedia", "hackernews", "evergreen"} == {one.source for one in found.items}
-    assert found.failures == ("feed:127.0.0.1: it answers 429",)
+    assert found.failures == ("feed:127.0.0.1: it answers 429.",)
     assert [(s.failures, s.has_named) for s in found.sources] == [(0, False)] * 3 + [(1, True)]
     assert list((tmp_path / "cache" / "feeds").iterdir())
 
@@ -143,7 +143,7 @@ def test_the_filter_reads_what_every_source_knows_of_a_topic(gathered):
 def test_one_failing_source_does_not_fail_the_others(gathered):
     found = gathered(BrokenSource("broken"), Source("b", item("Wordle")))
     assert [item.name for item in found.items] == ["Wordle"]
-    assert found.failures == ("broken: it answers 503",)
+    assert found.failures == ("broken: it answers 503.",)
 
 
 def test_a_bug_in_one_source_does_not_fail_the_others(gathered, caplog):
