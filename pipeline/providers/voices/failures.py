@@ -23,8 +23,8 @@ NEVER_SENT = (
 BUSY_S = 10.0
 """How long to stay away from a service that is busy and does not say for how long."""
 UNREADABLE = (
-    "it sent something that is no speech; look whether ELEVENLABS_BASE_URL is its address, "
-    "then try again."
+    "it sent something that is no answer of its own; look whether ELEVENLABS_BASE_URL is its "
+    "address, then try again."
 )
 
 

@@ -225,7 +225,7 @@ def test_an_answer_without_a_plan_is_not_taken_for_a_paid_one(
     service: Elevenlabs, elevenlabs: ElevenLabsVoice, deep: Character
 ) -> None:
     service.plan = ""
-    with pytest.raises(ProviderError, match="no speech"):
+    with pytest.raises(ProviderError, match="no answer of its own"):
         elevenlabs.speak(LINE, deep, Emotion.NEUTRAL)
     assert service.called("speak") == 0
 

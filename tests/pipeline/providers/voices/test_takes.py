@@ -460,14 +460,13 @@ ROWS = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_failed_call_is_one_sentence_that_says_what_to_do_and_counts_what_it_may_have_cost(
-    studio: Studio, name: str, record_property: Callable[[str, object], None]
+    studio: Studio, name: str
 ) -> None:
     row = ROWS[name]
     studio.service.fail("speak", row.fault)
     with pytest.raises(row.kind) as failed:
         studio.speak(TEXTS[:1], timeout_s=1.0 if name == "timeout" else WAIT_S)
     sentence = str(failed.value)
-    record_property("elevenlabs", f"{name} | {sentence} | {row.lines_paid}")
     assert row.words in sentence
     assert sentence.isprintable()
     assert len(sentence) < 400
