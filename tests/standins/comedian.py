@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.providers.writers.novelty import ends_with
 from pipeline.providers.writers.offline import OfflineWriter, dialogue
+from pipeline.safety import sensitive_words
 from pipeline.sections import Brief, Memory, Script
 from pipeline.shows import Show, load_show
 
@@ -79,6 +81,15 @@ class Comedian:
         }
 
     def _write(self, topic: str) -> Script:
+        """Takes the next idea when a sketch has a word or a punch line that a model may not use."""
+        while True:
+            known = self._memory.texts
+            script = self._next(topic)
+            again = any(ends_with(text, script.lines[-1].text) for text in known)
+            if not again and not sensitive_words(f"{dialogue(script)} {script.caption}"):
+                return script
+
+    def _next(self, topic: str) -> Script:
         self._written += 1
         brief = Brief(episode=self._written, topic=topic, created_at=WHEN)
         script = self._writer.write(brief, self._memory, self._show)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pipeline.config import WriterConfig
 from pipeline.providers.base import Reply, Stop, Turn
 from pipeline.providers.writers import chat
+from pipeline.providers.writers.connection import open_http
 from pipeline.providers.writers.failures import Service
 
 _STOPS = {"length": Stop.LENGTH, "content_filter": Stop.REFUSAL}
@@ -25,12 +26,12 @@ class OpenAIModel:
     def __init__(self, config: WriterConfig) -> None:
         """UserError when the key is missing or would travel unprotected."""
         self.model = chat.model_of(config)
+        self._config = config
         self._own_server = chat.is_own_server(config)
         self._takes_schemas = True
         key, url = chat.key_of(config), chat.base_url_of(config)
         self._service = Service("OpenAI", "OPENAI", self.model, key)
         self._base_url = url or "https://api.openai.com/v1"
-        self._timeout = httpx2.Timeout(chat.read_timeout_s(config), connect=chat.CONNECT_TIMEOUT_S)
 
     def ask(
         self, system: str, turns: Sequence[Turn], *, schema: dict[str, Any], max_tokens: int
@@ -83,13 +84,13 @@ class OpenAIModel:
 
     @contextmanager
     def _client(self) -> Iterator[openai.OpenAI]:
-        """For one call: it follows no redirect, uses no proxy of the environment, never retries."""
-        with httpx2.Client(timeout=self._timeout, follow_redirects=False, trust_env=False) as http:
+        """For one call; who retries is the engine."""
+        with open_http(self._config) as http:
             yield openai.OpenAI(
                 api_key=self._service.secret,
                 base_url=self._base_url,
                 max_retries=0,
-                timeout=self._timeout,
+                timeout=http.timeout,
                 http_client=http,
             )
 

@@ -23,6 +23,7 @@ from pipeline.providers.writers.topics import spoken_topic
 from pipeline.safety import refusal
 from pipeline.sections import Brief, Emotion, Memory, Premise, Rejection, Topic, Topics
 from pipeline.shows import Show
+from pipeline.topics import is_near_any
 
 SCRIPT_ROUNDS = 3
 PITCH_ROUNDS = 2
@@ -137,11 +138,10 @@ def quoted(data: dict[str, Any]) -> str:
 
 def usable_topics(topics: Topics, memory: Memory) -> list[Topic]:
     """Those that may and can be pitched, the best first: sayable, harmless, not used lately."""
-    used = {name.casefold() for name in memory.topics}
     found: dict[str, Topic] = {}
     for topic in topics.topics:
         key = topic.name.casefold()
-        if key not in used and key not in found and is_usable(topic):
+        if key not in found and is_usable(topic) and not is_near_any(topic.name, memory.topics):
             found[key] = topic
     return list(found.values())
 

@@ -11,7 +11,7 @@ from pipeline.providers.trends.offline import evergreen_topics
 from pipeline.providers.writers.novelty import grams, overlap
 from pipeline.providers.writers.offline import OfflineWriter, dialogue
 from pipeline.providers.writers.topics import spoken_topic
-from pipeline.sections import Memory
+from pipeline.sections import Memory, Premise, Topic, Topics
 
 DATA = Path(__file__).parents[3] / "data" / "real_trends.json"
 SNAPSHOTS = json.loads(DATA.read_text(encoding="utf-8"))["snapshots"]
@@ -183,3 +183,55 @@ def test_nothing_that_is_too_like_an_earlier_reel_is_written(writer, show, brief
     # Remembering the words but not the skeleton, as after a restart without the list.
     again = writer.write(brief(), Memory(texts=(dialogue(first),)), show)
     assert overlap(grams(dialogue(first)), grams(dialogue(again))) <= 0.30
+
+
+def board(*names, count=5):
+    return Topics(topics=tuple(Topic(name=name, source="google") for name in names), count=count)
+
+
+def test_a_chosen_pitch_becomes_the_very_script_that_was_pitched(writer, show, brief):
+    topics = board("wordle", "real betis", "tsla stock", "is reddit down", "coachella", "bitcoin")
+    pitched = writer.pitch(topics, Memory(), show).pitches
+    assert [pitch.topic for pitch in pitched] == [topic.name for topic in topics.topics[:5]]
+    for number, pitch in enumerate(pitched, 3):
+        premise = Premise(hook=pitch.hook, last_line=pitch.last_line)
+        chosen = brief(pitch.topic, episode=number, day=9, premise=premise)
+        script = writer.write(chosen, Memory(), show)
+        assert (script.lines[0].text, script.lines[-1].text) == (pitch.hook, pitch.last_line)
+        assert script.metadata.created_at == chosen.created_at
+
+
+def test_pitches_of_one_board_come_from_different_sketches(writer, show):
+    topics = board(*(f"Team {letter} vs Team Blue" for letter in "ABCDE"))
+    pitched = writer.pitch(topics, Memory(), show).pitches
+    assert len({pitch.last_line for pitch in pitched}) == 5
+    assert all(pitch.why for pitch in pitched)
+
+
+def test_only_topics_that_may_be_used_are_pitched(writer, show):
+    topics = board("gypsy rose", "тигран кеосаян", "wordle", "Wordle", "bitcoin", "tea")
+    made = writer.pitch(topics, Memory(topics=("BITCOIN",)), show)
+    assert [pitch.topic for pitch in made.pitches] == ["wordle", "tea"]
+
+
+def test_no_more_pitches_than_asked_for(writer, show):
+    assert len(writer.pitch(board("wordle", "tea", count=1), Memory(), show).pitches) == 1
+
+
+def test_nothing_to_pitch_is_a_sentence(writer, show):
+    with pytest.raises(UserError, match="/trends fetch"):
+        writer.pitch(board("gypsy rose"), Memory(), show)
+
+
+def test_a_premise_that_no_sketch_gives_still_becomes_a_script(writer, show, brief):
+    premise = Premise(hook="I am a premise of another writer.", last_line="So I end here.")
+    script = writer.write(brief(premise=premise), Memory(), show)
+    assert check_script(script, show, topic="Wordle") == []
+
+
+def test_making_a_chosen_pitch_again_gives_another_script(writer, show, brief):
+    pitch = writer.pitch(board("wordle"), Memory(), show).pitches[0]
+    chosen = brief(premise=Premise(hook=pitch.hook, last_line=pitch.last_line))
+    first = writer.write(chosen, Memory(), show)
+    memory = Memory(skeletons=(first.metadata.skeleton,), texts=(dialogue(first),))
+    assert dialogue(writer.write(chosen, memory, show)) != dialogue(first)

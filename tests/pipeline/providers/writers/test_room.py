@@ -36,7 +36,7 @@ def with_line(text):
 def pitches(*numbers, **changes):
     board = []
     for number in numbers:
-        lines = good(f"Topic {chr(64 + number)}")["lines"]
+        lines = good(NAMES[number - 1])["lines"]
         board.append(
             {
                 "topic": number,
@@ -49,8 +49,11 @@ def pitches(*numbers, **changes):
     return json.dumps({"pitches": board})
 
 
+NAMES = ("Chess", "Ballet", "Karaoke", "Mushrooms", "Ikea", "Yoga", "Bowling", "Sushi", "Lego")
+
+
 def topics(count, wanted=5):
-    named = tuple(Topic(name=f"Topic {chr(65 + n)}", source="x") for n in range(count))
+    named = tuple(Topic(name=name, source="x") for name in NAMES[:count])
     return Topics(topics=named, count=wanted)
 
 
@@ -377,7 +380,7 @@ def test_nothing_is_reserved_for_what_is_never_sent(show, brief, prices):
         prompts.greatest_cost_of_script(online, brief("рикша"), Memory(), show, prices),
         prompts.greatest_cost_of_pitches(offline, topics(3), Memory(), show, prices),
         prompts.greatest_cost_of_pitches(
-            online, topics(1), Memory(topics=("topic a",)), show, prices
+            online, topics(1), Memory(topics=("chess",)), show, prices
         ),
     ]
     assert [cost.usd for cost in costs] == [0, 0, 0, 0]
@@ -390,7 +393,7 @@ def test_nothing_is_reserved_for_what_is_never_sent(show, brief, prices):
 def test_as_many_pitches_as_asked_for_each_of_another_topic(room, model, show):
     asked = model(pitches(1, 2, 3, 4, 5))
     made = room(asked).pitch(topics(9), Memory(), show)
-    assert [pitch.topic for pitch in made.pitches] == [f"Topic {c}" for c in "ABCDE"]
+    assert [pitch.topic for pitch in made.pitches] == list(NAMES[:5])
     assert made.provider == "openai"
     data = data_of(asked.asked[0].user)
     assert (data["count"], len(data["topics"])) == (5, 5 + prompts.SPARE_TOPICS)
@@ -403,8 +406,8 @@ def test_no_more_pitches_than_topics(room, model, show):
 
 def test_used_topics_are_not_pitched_again(room, model, show):
     asked = model(pitches(1))
-    made = room(asked).pitch(topics(3, 1), Memory(topics=("TOPIC A", "topic b")), show)
-    assert made.pitches[0].topic == "Topic C"
+    made = room(asked).pitch(topics(3, 1), Memory(topics=("CHESS", "ballet tickets")), show)
+    assert made.pitches[0].topic == "Karaoke"
 
 
 def test_good_pitches_are_kept_and_only_the_missing_ones_are_asked_for(room, model, show):
@@ -412,7 +415,7 @@ def test_good_pitches_are_kept_and_only_the_missing_ones_are_asked_for(room, mod
     first = json.dumps({"pitches": [*json.loads(pitches(1, 2))["pitches"], *bad]})
     asked = model(first, pitches(4))
     made = room(asked).pitch(topics(5, 3), Memory(), show)
-    assert [pitch.topic for pitch in made.pitches] == ["Topic A", "Topic B", "Topic D"]
+    assert [pitch.topic for pitch in made.pitches] == ["Chess", "Ballet", "Mushrooms"]
     problems = data_of(asked.asked[1].user)["problems"]
     assert (
         problems[0] == "The pitches of topics 1, 2 are kept. 1 more are wanted, for other topics."
@@ -450,7 +453,7 @@ def test_a_pitch_of_an_old_joke_is_refused(room, model, show):
     memory = Memory(texts=(f"{old['hook']} Oh no, not again. {old['last_line']}",))
     asked = model(pitches(1), pitches(2))
     made = room(asked).pitch(topics(2, 1), memory, show)
-    assert made.pitches[0].topic == "Topic B"
+    assert made.pitches[0].topic == "Ballet"
 
 
 def test_pitches_of_one_board_differ(room, model, show):
@@ -463,7 +466,7 @@ def test_pitches_of_one_board_differ(room, model, show):
 def test_without_a_usable_topic_there_is_a_sentence(room, model, show):
     asked = model()
     with pytest.raises(UserError, match="/trends fetch"):
-        room(asked).pitch(topics(1), Memory(topics=("Topic A",)), show)
+        room(asked).pitch(topics(1), Memory(topics=("Chess",)), show)
     assert asked.asked == []
 
 
