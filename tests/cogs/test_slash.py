@@ -1,10 +1,16 @@
 """Slash commands against the loopback Discord: what people read, and who may do what."""
 
+from datetime import timedelta
+from typing import get_args
+
 import pytest
 
 from bot.app import utc_now
 from bot.sandbox.discord import NotPossible
+from cogs.publishing import Reason
+from pipeline.providers.writers.prompt import REASONS
 from storage.posts import Posts
+from storage.rejections import Rejections
 from storage.states import EpisodeState, PostState
 
 
@@ -207,6 +213,16 @@ async def test_approve_and_reject_by_command(studio, make, margot, reply_to, say
     rejected = await reply_to(margot, "publish reject", {"episode": 1})
     assert rejected.content == "Episode 1 is rejected (0 of 1 approvals)."
     assert "Nothing is approved" in (await reply_to(margot, "publish queue")).content
+
+
+async def test_the_reason_of_a_reject_becomes_a_rule(studio, make, margot, reply_to):
+    await make()
+    asked = {"episode": 1, "reason": "off-character", "words": "she would never whisper"}
+    rejected = await reply_to(margot, "publish reject", asked)
+    assert rejected.content == "Episode 1 is rejected (0 of 1 approvals)."
+    (rule,) = await Rejections(studio.db).recent(utc_now() - timedelta(days=1), 9)
+    assert (rule.reason, rule.words) == ("off-character", "she would never whisper")
+    assert set(get_args(Reason)) == set(REASONS)
 
 
 async def test_approving_what_is_not_finished_is_a_sentence(make, margot, reply_to):

@@ -7,11 +7,12 @@ from itertools import permutations
 import pytest
 
 from pipeline.errors import ProviderError, UserError
-from pipeline.services.reviews import Reviews, Votes, VotesChanged
+from pipeline.services.reviews import LONGEST_WORDS, Reviews, Votes, VotesChanged
 from storage.database import Database
 from storage.decisions import Choice, Door
 from storage.episodes import Episodes
 from storage.messages import Messages
+from storage.rejections import Rejections
 from storage.states import EpisodeState
 
 ANNA, BEN, CARL = 101, 102, 103
@@ -477,4 +478,49 @@ async def test_a_reject_by_command_needs_no_draft(review):
 
     await review.reviews.reject(review.id, ANNA)
 
+    assert await review.state() is EpisodeState.REJECTED
+
+
+async def reasons(review):
+    return [(r.user_id, r.reason, r.words) for r in await Rejections(review.db).recent(NOW, 9)]
+
+
+async def test_the_reason_of_a_reject_is_kept_with_it(review):
+    await review.reviews.reject(review.id, ANNA, reason="boring", words="  no\n surprise ")
+
+    assert await review.state() is EpisodeState.REJECTED
+    assert await reasons(review) == [(ANNA, "boring", "no surprise")]
+
+
+async def test_words_alone_are_a_reason_and_nothing_is_none(review):
+    await review.reviews.reject(review.id, ANNA)
+    assert await reasons(review) == []
+
+    await review.reviews.reject(review.id, ANNA, words="x" * 900)
+    assert await reasons(review) == [(ANNA, "words", "x" * LONGEST_WORDS)]
+
+
+async def test_an_unknown_reason_rejects_nothing(review):
+    with pytest.raises(UserError, match="boring, off-character, risky, repeat, words"):
+        await review.reviews.reject(review.id, ANNA, reason="ugly")
+
+    assert await review.state() is EpisodeState.IN_REVIEW
+
+
+async def test_a_reject_that_fails_keeps_no_reason(review):
+    await review.episodes.move(review.id, EpisodeState.SPOILED, who="studio", now=NOW)
+
+    with pytest.raises(UserError, match="nothing to decide"):
+        await review.reviews.reject(review.id, ANNA, reason="boring")
+
+    assert await reasons(review) == []
+
+
+async def test_who_approves_after_all_takes_the_own_reason_back(review):
+    await review.reviews.reject(review.id, ANNA, reason="boring")
+    await review.reviews.reject(review.id, BEN, reason="risky")
+
+    await review.reviews.approve(review.id, ANNA)
+
+    assert await reasons(review) == [(BEN, "risky", "")]
     assert await review.state() is EpisodeState.REJECTED
