@@ -209,7 +209,7 @@ async def test_a_tick_goes_on_with_posts_and_then_does_the_slots(scheduler):
 async def test_the_safety_net_ticks_without_any_slot(scheduler):
     await scheduler.start()
 
-    await asyncio.wait_for(scheduler._publishing.ran.wait(), 5)
+    await asyncio.wait_for(scheduler._publishing.ran.wait(), 30)
 
     assert scheduler._publishing.schedule == "0 18 * * * Europe/Paris"
 
@@ -228,7 +228,7 @@ async def test_work_that_fails_comes_again():
     )
     await scheduler.start()
 
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 30)
 
     await scheduler.stop()
 
@@ -252,7 +252,7 @@ async def test_stopping_cuts_off_what_takes_too_long(monkeypatch):
         Schedule("0 18 * * *", PARIS), Publishing(), (Timed("slow", 0.01, linger),)
     )
     await scheduler.start()
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), 30)
 
     await scheduler.stop()
 

@@ -84,7 +84,7 @@ async def running_bot(studio, world):
     await bot.login(world.token)
     task = asyncio.create_task(bot.connect())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await bot.reached.wait()
         yield bot
     finally:
@@ -196,7 +196,7 @@ def io(executors):
 def eventually():
     """Wait for what no message tells: a log line, a row."""
 
-    async def wait(look, timeout_s=10.0):
+    async def wait(look, timeout_s=30.0):
         async with asyncio.timeout(timeout_s):
             while not look():  # noqa: ASYNC110 - nothing sets an event for it
                 await asyncio.sleep(0.01)

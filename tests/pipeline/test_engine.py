@@ -52,7 +52,7 @@ async def studio(toys, tmp_path, clock):
 
 async def settled(studio, job):
     """Waits until the job is neither running nor due."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             shown = await studio.jobs.get(job.id)
             if shown.state is not JobState.RUNNING and shown.attempt > job.attempt:
@@ -63,7 +63,7 @@ async def settled(studio, job):
 async def ended(studio, episode):
     if not studio.engine.is_alive():  # a second start would take running jobs for old ones
         await studio.engine.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await studio.engine.finished(episode.id)
     return await studio.jobs.of_episode(episode.id)
 
@@ -441,7 +441,7 @@ async def test_an_engine_cannot_be_watched_before_its_start(studio):
 async def test_everybody_who_waits_for_the_end_hears_of_it(studio):
     episode = await studio.make()
     await studio.engine.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await asyncio.gather(*(studio.engine.finished(who) for who in (episode.id, None, 99)))
     assert await studio.jobs.open() == []
 

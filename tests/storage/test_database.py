@@ -209,7 +209,7 @@ async def test_a_cancelled_close_still_ends_the_thread(tmp_path):
     await asyncio.sleep(0)
     closing_task.cancel()
     await asyncio.gather(closing_task, return_exceptions=True)
-    database._connection._thread.join(timeout=5)
+    database._connection._thread.join(timeout=30)
     assert not database._connection._thread.is_alive()
 
 
@@ -226,16 +226,17 @@ async def test_a_cancelled_close_still_ends_the_thread(tmp_path):
 def test_a_process_that_forgot_to_close_still_ends(tmp_path, ending):
     script = f"""
         import asyncio, pathlib
-        from storage import schema
-from storage.database import Database
+        from storage.database import Database
         async def main():
             database = await Database.open(pathlib.Path({str(tmp_path / "studio.db")!r}))
+            print("opened")
             {ending}
         asyncio.run(main())
     """
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], timeout=10, stderr=subprocess.DEVNULL
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], timeout=60, capture_output=True
     )
+    assert ended.stdout == b"opened\n"
 
 
 def schema_of(file):

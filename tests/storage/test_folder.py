@@ -47,7 +47,8 @@ def test_the_lock_of_a_killed_process_is_free(folder):
         lock = DataFolder(pathlib.Path({str(folder.path)!r})).lock("A bot")
         os.kill(os.getpid(), 9)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=10)
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60)
+    assert killed.returncode == -9
     with folder.lock("emf make"):
         assert (folder.path / "lock").read_text() == f"emf make (pid {os.getpid()})"
 

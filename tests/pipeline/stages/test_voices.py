@@ -237,7 +237,7 @@ def test_a_line_that_another_job_is_speaking_is_waited_for(
 
         voice.before_speaking = begin_the_second
         first = voices.run(talk, ctx=ctx)
-        waited = second[0].result(timeout=10)
+        waited = second[0].result(timeout=30)
     assert voice.said == ["What is that thing?"]
     assert [line.reused for line in (*first.lines, *waited.lines)] == [False, True]
 

@@ -239,7 +239,7 @@ async def test_everyone_is_not_pinged_without_the_permission(sandbox, channel):
 async def test_content_that_does_not_mention_the_bot_is_hidden_from_it(sandbox, bot):
     ann = sandbox.add_member("Ann")
     said = sandbox.say(ann, sandbox.general, "secret", files={"a.png": b"1"})
-    event = await bot.wait_for("message", timeout=2)
+    event = await bot.wait_for("message", timeout=30)
     seen = await bot.get_channel(sandbox.general.id).fetch_message(said.id)
     assert [(m.content, m.attachments) for m in (event, seen)] == [("", []), ("", [])]
 
@@ -250,7 +250,7 @@ async def test_a_reply_is_readable_when_it_pings_the_bot(sandbox, bot, mention, 
     sent = await bot.get_channel(sandbox.general.id).send("draft")
     draft = await sandbox.wait_for_message(lambda each: each.id == sent.id)
     sandbox.say(ann, sandbox.general, "thanks", reply_to=draft, mention=mention)
-    event = await bot.wait_for("message", check=lambda m: m.author.id == ann.id, timeout=2)
+    event = await bot.wait_for("message", check=lambda m: m.author.id == ann.id, timeout=30)
     assert (event.content, event.reference.message_id) == (content, draft.id)
 
 
@@ -259,7 +259,7 @@ async def test_content_is_shown_with_the_granted_intent(granting, start):
         intents = discord.Intents(guilds=True, messages=True, message_content=True)
         async with start(sandbox, intents) as bot:
             sandbox.say(sandbox.add_member("Ann"), sandbox.general, "open")
-            assert (await bot.wait_for("message", timeout=2)).content == "open"
+            assert (await bot.wait_for("message", timeout=30)).content == "open"
 
 
 async def test_a_command_by_mention_is_answered_with_a_reply(sandbox, bot):
