@@ -86,7 +86,7 @@ def test_when_all_sources_fail_the_bundled_list_fills_in(context):
     assert [item.source for item in found.items] == ["evergreen"] * 5
     names = ["google", "wikipedia", "hackernews", "feed:127.0.0.1", "feed:127.0.0.1#2"]
     assert [state.name for state in found.sources] == names
-    assert [failure.partition(":")[0] for failure in found.failures] == names
+    assert [failure.rsplit(": ", 1)[0] for failure in found.failures] == names
 
 
 def test_every_source_of_the_config_is_asked_and_one_may_fail(context, tmp_path):
