@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from datetime import timedelta
 
 import discord
 import discord.ext.test as dpytest
@@ -9,8 +10,10 @@ import pytest
 from discord.ext import commands
 from discord.ext.test import backend
 
+from bot.app import utc_now
 from bot.client import COGS, StudioBot
 from bot.scheduler import Schedule
+from storage.rejections import Rejections
 
 
 @pytest.fixture
@@ -97,3 +100,16 @@ async def test_a_line_is_edited_from_the_keyboard(keyboard, studio, make):
     await keyboard('script edit 1 1 "Tea is soup." sad', approver=True)
     line = (await studio.episodes.view(1)).script.lines[0]
     assert (line.text, line.emotion.value) == ("Tea is soup.", "sad")
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("boring Too slow.", ("boring", "Too slow.")), ("It was dull.", ("words", "It was dull."))],
+)
+async def test_a_reject_from_the_keyboard_takes_a_reason_and_words(
+    keyboard, studio, make, typed, kept
+):
+    await make("Coffee")
+    await keyboard(f"publish reject 1 {typed}", approver=True)
+    (rejection,) = await Rejections(studio.db).recent(utc_now() - timedelta(days=1), 9)
+    assert (rejection.reason, rejection.words) == kept

@@ -10,7 +10,9 @@ from pipeline.config import WriterConfig
 from pipeline.context import CANCEL_FILE
 from pipeline.errors import BudgetSpent, ProviderError, StageCancelled, UserError
 from pipeline.ledger import total
+from pipeline.prices import load_prices
 from pipeline.providers.writers import prompt as prompts
+from pipeline.providers.writers.chat import DEFAULT_MODELS
 from pipeline.providers.writers.failures import NotBilled, Unreadable
 from pipeline.providers.writers.offline import dialogue
 from pipeline.sections import Memory, Premise, Rejection, Topic, Topics
@@ -371,6 +373,21 @@ def test_the_greatest_cost_covers_three_broken_answers(
         room(asked).write(brief(), memory, show)
     assert len(asked.asked) == 3
     assert total([r.intent.greatest for r in receipts()]).usd <= greatest.usd < 0.05
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_the_default_models_have_a_price(provider):
+    assert load_prices().knows(provider, DEFAULT_MODELS[provider])
+
+
+def test_the_longest_prompt_is_priced_as_a_short_one(show, brief):
+    old = "A loud old joke about ≈ cheese. " * 40
+    memory = Memory(
+        texts=(old,) * 60,
+        rejections=(Rejection(reason="boring", words="é" * 900, topic="x" * 120),) * 12,
+    )
+    prompt = prompts.script_prompt(WriterConfig(provider="openai"), brief(), memory, show)
+    assert prompt.greatest_tokens_in + prompts.REPAIR_BYTES < 100_000
 
 
 def test_nothing_is_reserved_for_what_is_never_sent(show, brief, prices):
