@@ -175,9 +175,12 @@ class Publishing(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        draft = await self.bot.studio.drafts.find(event.message_id)
+        drafts = self.bot.studio.drafts
+        draft = await drafts.find(event.message_id)
         if draft is not None:
             await self.bot.studio.reviews.sync(draft, None)
+        # Also when it was found gone, and closed, before this was heard.
+        if await drafts.is_known(event.message_id):
             await self.bot.drafts.post_missing()
 
     # What was missed, and what happened

@@ -115,6 +115,15 @@ async def test_a_deleted_draft_is_posted_again(world, make_draft, draft_of, stud
     assert [open_draft.message_id for open_draft in await studio.drafts.open()] == [again.id]
 
 
+async def test_a_draft_that_was_found_gone_before_its_deletion_was_heard_is_posted_again(
+    world, make_draft, draft_of, studio
+):
+    _, draft = await make_draft()
+    await studio.reviews.sync(await studio.drafts.find(draft.id), None)
+    world.delete_message(draft)
+    assert await draft_of(1) is not draft
+
+
 async def test_a_draft_deleted_while_the_bot_was_away_is_posted_again(
     start_bot, world, make, draft_of, margot, says
 ):
