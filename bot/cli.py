@@ -138,6 +138,14 @@ def doctor(
 
 
 @app.command()
+def setup() -> None:
+    """Ask for keys and settings one at a time, check each, and write .env."""
+    from bot.setup.session import set_up
+
+    set_up(Path(".env"))
+
+
+@app.command()
 def health() -> None:
     """Ask the running bot whether it is well (exit 0) or not (exit 1)."""
     from bot.health import ask

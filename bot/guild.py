@@ -26,10 +26,19 @@ SCOPES = ("bot", "applications.commands")
 
 @dataclass(frozen=True)
 class Named:
-    """A server, channel or role to choose from."""
+    """A server or role to choose from."""
 
     id: int
     name: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A channel; `missing` names the permissions that the bot lacks there."""
+
+    id: int
+    name: str
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -76,27 +85,40 @@ def invitation(application_id: int) -> str:
     return discord.utils.oauth_url(application_id, permissions=wanted, scopes=SCOPES)
 
 
-async def text_channels(client: discord.Client, guild_id: int) -> list[discord.TextChannel]:
-    guild = await client.fetch_guild(guild_id)
-    channels = await guild.fetch_channels()
-    return [each for each in channels if isinstance(each, discord.TextChannel)]
+async def places(token: SecretStr, api_url: str, guild_id: int) -> list[Place]:
+    """Every text channel of the server, and what the bot lacks there."""
+    async with logged_in(token, api_url) as client:
+        guild = await client.fetch_guild(guild_id)
+        channels = [
+            each for each in await guild.fetch_channels() if isinstance(each, discord.TextChannel)
+        ]
+        me = await _me(client, guild)
+        return [Place(each.id, each.name, lacking(each, me)) for each in channels]
 
 
-async def roles(client: discord.Client, guild_id: int) -> list[Named]:
+async def roles(token: SecretStr, api_url: str, guild_id: int) -> tuple[Named, ...]:
     """Those that people can have: never @everyone, nor the role of a bot."""
-    guild = await client.fetch_guild(guild_id)
-    return [
-        Named(role.id, role.name)
-        for role in await guild.fetch_roles()
-        if not role.is_default() and not role.managed
-    ]
+    async with logged_in(token, api_url) as client:
+        guild = await client.fetch_guild(guild_id)
+        return tuple(
+            Named(role.id, role.name)
+            for role in await guild.fetch_roles()
+            if not role.is_default() and not role.managed
+        )
 
 
 async def missing_permissions(
     client: discord.Client, channel: discord.abc.GuildChannel | discord.Thread
 ) -> str:
     """Names of the permissions that the bot lacks there; empty when it has all."""
-    assert client.user is not None
-    me = await channel.guild.fetch_member(client.user.id)
+    return lacking(channel, await _me(client, channel.guild))
+
+
+def lacking(channel: discord.abc.GuildChannel | discord.Thread, me: discord.Member) -> str:
     may = channel.permissions_for(me)
     return ", ".join(name for name in PERMISSIONS if not getattr(may, name))
+
+
+async def _me(client: discord.Client, guild: discord.Guild) -> discord.Member:
+    assert client.user is not None
+    return await guild.fetch_member(client.user.id)

@@ -36,6 +36,7 @@ EXAMPLES = {
     "TRENDS_REGION": "US",
 }
 """What a value that must fit a pattern looks like."""
+CORRECT_IT = "; correct it in .env or the environment."
 DISCORD_API = "https://discord.com/api/v10"
 
 
@@ -110,7 +111,9 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{name} is not a time zone; write one like Europe/Paris") from error
+            raise ValueError(
+                f"there is no time zone {name}; write one like Europe/Paris"
+            ) from error
         return name
 
     @field_validator("publish_cron", "make_cron")
@@ -256,7 +259,7 @@ def _sentence(error: ValidationError) -> str:
     first_word = message.split()[0]
     if first_word.isalpha() and first_word.istitle():  # a name keeps its capitals
         message = message[0].lower() + message[1:]
-    return f"{name}: {message}; correct it in .env or the environment."
+    return f"{name}: {message}{CORRECT_IT}"
 
 
 def forget_environment() -> None:

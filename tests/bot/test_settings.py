@@ -30,7 +30,7 @@ def test_an_empty_value_means_unset(env_file):
         ("APPROVALS_NEEDED=many", "APPROVALS_NEEDED:"),
         ("PUBLISH_CRON=every day", "PUBLISH_CRON:"),
         ("PUBLISH_CRON=61 * * * *", "PUBLISH_CRON:"),
-        ("TIMEZONE=Paris/France", "TIMEZONE: Paris/France is not a time zone"),
+        ("TIMEZONE=Paris/France", "TIMEZONE: there is no time zone Paris/France"),
         ("TRENDS_REGION=usa", "TRENDS_REGION:"),
         ("DISCORD_API_URL=http://evil.example/api", "DISCORD_API_URL:"),
         ("INSTAGRAM_GRAPH_URL=http://graph.facebook.com", "INSTAGRAM_GRAPH_URL:"),
