@@ -19,6 +19,7 @@ def decoded(data: bytes, rate: int) -> Samples:
         frames += resampler.resample(None)
     except (av.FFmpegError, IndexError) as error:
         raise ValueError("these bytes are no MP3") from error
-    if not frames:
+    parts = [frame.to_ndarray()[0] for frame in frames]
+    if not sum(part.size for part in parts):
         raise ValueError("there is no sound in it")
-    return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32)
+    return np.concatenate(parts).astype(np.float32)

@@ -71,6 +71,7 @@ class ElevenLabsVoice:
     ) -> None:
         self.parallel = config.concurrency
         self._secret = _key_of(config)
+        base_url = _base_url_of(config)
         self._model = model_of(config)
         self._voices = {name.casefold(): voice for name, voice in config.voices.items()}
         self._phonemiser = phonemiser
@@ -80,7 +81,7 @@ class ElevenLabsVoice:
         self._http = httpx.Client(timeout=timeout_s, follow_redirects=False, trust_env=False)
         self._client = ElevenLabs(
             api_key=self._secret,
-            base_url=_base_url_of(config),
+            base_url=base_url,
             timeout=timeout_s,
             httpx_client=self._http,
         )
@@ -165,8 +166,9 @@ class ElevenLabsVoice:
         voice = self._voices.get(character.name.casefold()) or character.elevenlabs.voice
         if not voice:
             raise UserError(
-                f"{character.name} has no voice at ElevenLabs; set {_voice_variable(character)} to "
-                "a voice's id, or VOICE=offline to work without it."
+                f"{character.name} has no voice at ElevenLabs; set {_voice_variable(character)} "
+                "or, in a show of your own, `voice` under `elevenlabs` to a voice's id; or set "
+                "VOICE=offline to work without it."
             )
         if not VOICE_ID.fullmatch(voice):
             raise UserError(f"{_voice_variable(character)} is no voice's id; copy it once more.")

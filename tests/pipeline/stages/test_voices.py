@@ -295,6 +295,16 @@ def test_kept_speech_says_who_made_it_and_when(voice: ToneVoice, ctx: StageConte
     assert kept["made_at"].endswith("Z")
 
 
+def test_a_line_says_on_which_plan_it_was_spoken_also_when_it_was_kept(
+    voice: ToneVoice, ctx: StageContext
+) -> None:
+    voice.plan = "free"
+    voice.change = lambda speech: replace(speech, plan="free")
+    for _ in range(2):
+        assert {line.plan for line in voices.run(TALK, ctx=ctx).lines} == {"free"}
+    assert len(voice.said) == 5
+
+
 def test_a_failing_line_fails_the_stage_and_leaves_nothing_half_written(
     voice: ToneVoice, ctx: StageContext
 ) -> None:
