@@ -174,7 +174,7 @@ def _discord_token(settings: Settings) -> str:
     missing = [name for name, value in needed.items() if value is None]
     if missing:
         raise UserError(
-            f"{', '.join(missing)} must be set in .env; see .env.example, "
+            f"{', '.join(missing)} must be set; `emf setup` asks for them, "
             "or run `emf demo` to look around without Discord."
         )
     assert settings.discord_token is not None

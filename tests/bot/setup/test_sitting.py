@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import signal
 import stat
 import subprocess
@@ -158,3 +159,45 @@ def test_a_real_ctrl_c_ends_with_one_sentence(tmp_path):
         _, err = setup.communicate(timeout=60)
     assert (setup.returncode, err.count("\n")) == (130, 1)
     assert (tmp_path / ".env").read_text() == "TIMEZONE=Asia/Tokyo\n"
+
+
+def test_on_a_terminal_a_secret_is_not_echoed(tmp_path):
+    """Other answers are, by the terminal itself; an address that refuses keeps it all offline."""
+    api = "DISCORD_API_URL=http://127.0.0.1:9/api/v10\n"
+    (tmp_path / ".env").write_text(api)
+    here, there = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), "TERM": "dumb"}
+    command = [sys.executable, "-m", "bot", "setup"]
+    with (
+        os.fdopen(here, "r+b", buffering=0) as terminal,
+        subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdin=there,
+            stdout=there,
+            stderr=there,
+            start_new_session=True,
+        ) as setup,
+    ):
+        os.close(there)
+        seen = _until(terminal, b"(not set): ")
+        terminal.write(b"tty.canary.token\n")
+        seen += _until(terminal, b"Keep it all the same? [y/N] ")
+        terminal.write(b"n\n")
+        seen += _until(terminal, b"(not set): ")
+        terminal.write(b"\n")
+        seen += _until(terminal, b"Writer: ")
+        setup.send_signal(signal.SIGINT)
+        assert setup.wait(60) == 130
+    assert b"canary" not in seen
+    assert (tmp_path / ".env").read_text() == api
+
+
+def _until(terminal, words):
+    seen = b""
+    while not seen.endswith(words):
+        read = terminal.read(1)
+        assert read, seen
+        seen += read
+    return seen
