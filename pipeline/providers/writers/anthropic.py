@@ -31,7 +31,7 @@ class AnthropicModel:
         self.model = chat.model_of(config)
         self._config = config
         key, url = chat.key_of(config), chat.base_url_of(config)
-        self._service = Service("Anthropic", "ANTHROPIC", self.model, key)
+        self._service = Service(chat.TITLES[self.name], self.name.upper(), self.model, key)
         self._base_url = url or "https://api.anthropic.com"
 
     def ask(

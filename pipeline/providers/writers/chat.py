@@ -17,6 +17,8 @@ DEFAULT_MODELS: Mapping[str, str] = {
     "anthropic": "claude-haiku-5-5",
 }
 """The cheap tier of each service; both have a price in pipeline/prices.yaml."""
+TITLES: Mapping[str, str] = {"openai": "OpenAI", "anthropic": "Anthropic"}
+"""As people call them."""
 OFFICIAL_HOSTS: Mapping[str, str] = {
     "openai": "api.openai.com",
     "anthropic": "api.anthropic.com",

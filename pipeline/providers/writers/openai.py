@@ -30,7 +30,7 @@ class OpenAIModel:
         self._own_server = chat.is_own_server(config)
         self._takes_schemas = True
         key, url = chat.key_of(config), chat.base_url_of(config)
-        self._service = Service("OpenAI", "OPENAI", self.model, key)
+        self._service = Service(chat.TITLES[self.name], self.name.upper(), self.model, key)
         self._base_url = url or "https://api.openai.com/v1"
 
     def ask(

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.providers.base import Stop
 from pipeline.providers.writers import bible
 from pipeline.providers.writers.answers import Broken, read_pitches, read_script
+from pipeline.providers.writers.chat import TITLES
 from pipeline.providers.writers.failures import one_line
 from pipeline.providers.writers.filter import pitch_problems, script_problems
 from pipeline.providers.writers.grammar_data import load_grammar
@@ -43,6 +44,7 @@ class ModelWriter:
 
     def __init__(self, calls: PaidCalls, config: WriterConfig) -> None:
         self.name = calls.name
+        self._title = TITLES[calls.name]
         self._calls = calls
         self._config = config
 
@@ -71,7 +73,7 @@ class ModelWriter:
             return self._rounds(prompt, SCRIPT_ROUNDS, "script", subject, judge)
         except Broken as broken:
             raise UserError(
-                f"{self.name} wrote no usable script about “{one_line(brief.topic)[:60]}” "
+                f"{self._title} wrote no usable script about “{one_line(brief.topic)[:60]}” "
                 f"({one_line(broken.problems[0])}) Try again, or give another topic."
             ) from broken
 
@@ -95,7 +97,7 @@ class ModelWriter:
         except Broken as broken:
             if not good:
                 raise UserError(
-                    f"{self.name} wrote no usable pitch ({one_line(broken.problems[-1])}) "
+                    f"{self._title} wrote no usable pitch ({one_line(broken.problems[-1])}) "
                     "Try again, or later with other trends."
                 ) from broken
         best = [good[topic.name] for topic in usable if topic.name in good]
@@ -110,7 +112,7 @@ class ModelWriter:
         for number in range(1, most + 1):
             answer = self._calls.ask(prompt, number=number, what=what, subject=subject)
             if answer.stop is Stop.REFUSAL:
-                raise UserError(f"{self.name} declined to write this; give another topic.")
+                raise UserError(f"{self._title} declined to write this; give another topic.")
             if answer.stop is Stop.LENGTH:
                 problems = ["The answer was cut off."]
                 if was_cut:
