@@ -32,7 +32,7 @@ from pipeline.services.reviews import Votes as ReadVotes
 from pipeline.services.spending import Spending
 from pipeline.services.trends import TrendService
 from pipeline.shows import Show, load_show
-from pipeline.workflow import WORKFLOW, Lane, Workflow
+from pipeline.workflow import Lane, Workflow, workflow_for
 from storage.database import Database
 from storage.folder import DataFolder
 from storage.notes import Notes
@@ -140,7 +140,7 @@ async def open_studio(
     holder: str,
     *,
     executors: Mapping[Lane, Executor] | None = None,
-    workflow: Workflow = WORKFLOW,
+    workflow: Workflow | None = None,
 ) -> AsyncIterator[Studio]:
     """Lock DATA_DIR for `holder`, open everything, and close it in the right order.
 
@@ -187,7 +187,7 @@ async def open_studio(
             clock=utc_now,
             budget=budget,
             greatest_usd=Estimates(config, show, prices).greatest_usd,
-            workflow=workflow,
+            workflow=workflow or workflow_for(config),
         )
         stack.push_async_callback(engine.stop)
         reviews = Reviews(db=db, approvals_needed=settings.approvals_needed, clock=utc_now)
