@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from pydantic import SecretStr
 
+from pipeline.addresses import is_in_the_clear
 from pipeline.config import VoicesConfig, WriterConfig
 from pipeline.errors import UserError
 from pipeline.prices import Prices, load_prices
@@ -64,9 +65,19 @@ def _writer_access(settings: Settings, provider: WriterName) -> tuple[SecretStr 
         case "openai":
             if settings.openai_base_url and not settings.openai_api_key:
                 return None, _keyless_server(settings)
-            return _needed(settings.openai_api_key, provider, "WRITER"), settings.openai_base_url
+            key = _needed(settings.openai_api_key, provider, "WRITER")
+            return key, _encrypted(settings.openai_base_url)
         case _:
             assert_never(provider)
+
+
+def _encrypted(base_url: str) -> str:
+    if is_in_the_clear(base_url):
+        raise UserError(
+            "OPENAI_API_KEY would travel unencrypted to the host of OPENAI_BASE_URL; "
+            "empty the key, or use an address with https://."
+        )
+    return base_url
 
 
 def _keyless_server(settings: Settings) -> str:

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from bot.accounts import Plan, check_model, plan, voice_name
-from bot.addresses import is_near
 from bot.choices import is_paid, voices_config, writer_config
 from bot.findings import Finding, Level, error, ok, warning
 from bot.settings import Settings
@@ -36,23 +34,15 @@ async def writer(settings: Settings) -> list[Finding]:
     config = writer_config(settings)
     if config.provider == "offline":
         return [ok("writer offline")]
-    found = []
-    if settings.openai_api_key and _is_in_the_clear(config.base_url):
-        found.append(warning("OPENAI_API_KEY travels unencrypted to the host of OPENAI_BASE_URL."))
     try:
         await check_model(config)
     except UserError as failure:
         # A server of one's own may answer to any name.
         level = Level.ERROR if config.api_key else Level.WARNING
-        return [*found, Finding(level, str(failure))]
+        return [Finding(level, str(failure))]
     except ProviderError as failure:
-        return [*found, _failed(failure)]
-    return [*found, ok(f"writer {config.provider}: {model_of(config)} can be used")]
-
-
-def _is_in_the_clear(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return url.startswith("http://") and not is_near(host, lan=False)
+        return [_failed(failure)]
+    return [ok(f"writer {config.provider}: {model_of(config)} can be used")]
 
 
 async def voices(settings: Settings) -> list[Finding]:

@@ -18,9 +18,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from bot.addresses import checked
 from bot.choices import PublisherName, VoiceName, WriterName, voices_config, writer_config
 from bot.env_file import refuse_unreadable
+from pipeline.addresses import checked
 from pipeline.config import (
     ImagesConfig,
     StudioConfig,

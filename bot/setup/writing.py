@@ -8,10 +8,11 @@ from typing import Literal
 from pydantic import SecretStr
 
 from bot import accounts
-from bot.addresses import host_of
 from bot.choices import KEYS, NAMES
 from bot.setup.interview import Interview, refuse_wrong
+from pipeline.addresses import host_of, is_in_the_clear
 from pipeline.config import WriterConfig
+from pipeline.errors import UserError
 from pipeline.prices import load_prices
 from pipeline.providers.writers import chat
 
@@ -96,6 +97,8 @@ def _own_server(interview: Interview) -> None:
 
     def check(text: str) -> None:
         refuse_wrong("OPENAI_BASE_URL", text)
+        if key and is_in_the_clear(text):
+            raise UserError("The key would travel unencrypted; use an address with https://.")
         names = asyncio.run(accounts.models(_config("openai", key, text)))
         interview.person.say(f"  It has {', '.join(names[:MOST_LISTED]) or 'no model yet'}.")
 

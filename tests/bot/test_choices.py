@@ -36,6 +36,10 @@ def settings(tmp_path):
         (OPENAI | {"writer": "offline"}, "offline"),
         (LOCAL, "offline"),
         (LOCAL | {"writer": "openai", "llm_model": "llama3.2"}, "openai"),
+        (
+            {"openai_base_url": "http://nas.local:1/v1", "writer": "openai", "llm_model": "x"},
+            "openai",
+        ),
     ],
 )
 def test_auto_writes_with_the_provider_whose_key_is_set(settings, values, provider):
@@ -71,6 +75,10 @@ def test_auto_publishes_to_instagram_once_its_token_is_set(settings, values, pub
         ({"writer": "anthropic"}, "WRITER=anthropic needs ANTHROPIC_API_KEY; set it, or WRITER="),
         ({"voice": "elevenlabs"}, "VOICE=elevenlabs needs ELEVENLABS_API_KEY; set it, or VOICE="),
         (LOCAL | {"writer": "openai"}, "LLM_MODEL is empty; .* or WRITER=offline"),
+        (
+            OPENAI | {"openai_base_url": "http://nas.local:11434/v1"},
+            "OPENAI_API_KEY would travel unencrypted .* empty the key, or use",
+        ),
     ],
 )
 def test_a_provider_asked_for_by_name_needs_its_key(settings, values, words):

@@ -126,16 +126,6 @@ async def test_a_model_that_only_its_own_server_knows_may_work(look):
         assert (level, "(llama.gguf)" in text) == (Level.WARNING, True)
 
 
-async def test_a_key_that_travels_unencrypted_is_a_warning(look, monkeypatch):
-    async def fine(config):
-        return None
-
-    monkeypatch.setattr(live_checks, "check_model", fine)
-    values = {"openai_api_key": OPENAI_KEY, "openai_base_url": "http://nas.local:8080/v1"}
-    (level, text), _ = await look(live_checks.writer, **values)
-    assert (level, "unencrypted" in text) == (Level.WARNING, True)
-
-
 @pytest.mark.parametrize(
     ("fault", "level"),
     [

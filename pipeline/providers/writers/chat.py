@@ -6,9 +6,9 @@ Knows no SDK, so that the bot may ask too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from pipeline.addresses import is_near
 from pipeline.config import WriterConfig
 from pipeline.errors import UserError
 
@@ -61,16 +61,11 @@ def base_url_of(config: WriterConfig) -> str | None:
     if not config.base_url:
         return None
     url = urlsplit(config.base_url)
-    if url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname or "")):
+    # A server at home needs no key, so there is none that others could read.
+    lan = config.provider == "openai" and config.api_key is None
+    if url.scheme == "https" or (url.scheme == "http" and is_near(url.hostname or "", lan=lan)):
         return config.base_url
     raise UserError(
         f"{config.provider.upper()}_BASE_URL must begin with https://, or with http:// on this "
         "machine (127.0.0.1); everything else would send the key in the clear."
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

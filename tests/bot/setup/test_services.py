@@ -65,6 +65,13 @@ def test_openais_key_goes_to_another_server_only_after_a_yes(sit, given, written
     assert "OPENAI_API_KEY" not in written()
 
 
+def test_a_key_is_not_sent_in_the_clear(sit, given, written):
+    given(OPENAI_API_KEY=OPENAI_KEY)
+    ending = sit(writer=["4", "y", "http://nas.local:1/v1", "", ""], budgets=["", ""])
+    assert "The key would travel unencrypted" in ending.out
+    assert written() == {"OPENAI_API_KEY": OPENAI_KEY}
+
+
 def test_without_a_key_the_writer_stays(sit, given, written):
     given(WRITER="openai", OPENAI_BASE_URL="http://127.0.0.1:9/v1", LLM_MODEL="llama3.2")
     before = written()

@@ -1,8 +1,12 @@
 """Which addresses may be told a key or a text."""
 
 import pytest
+from pydantic import SecretStr
 
-from bot.addresses import checked
+from pipeline.addresses import checked
+from pipeline.config import WriterConfig
+from pipeline.errors import UserError
+from pipeline.providers.writers.chat import base_url_of
 
 
 @pytest.mark.parametrize(
@@ -52,3 +56,10 @@ def test_everything_else_is_refused_without_repeating_it(url):
     with pytest.raises(ValueError, match=r"^(must|holds|has)") as raised:
         checked(url, lan=True)
     assert "secret" not in str(raised.value)
+
+
+def test_a_server_in_the_house_is_asked_without_a_key_only():
+    own = WriterConfig(provider="openai", base_url="http://nas.local:11434/v1", model="llama3.2")
+    assert base_url_of(own) == own.base_url
+    with pytest.raises(UserError, match="in the clear"):
+        base_url_of(own.model_copy(update={"api_key": SecretStr("key")}))

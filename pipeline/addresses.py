@@ -48,5 +48,10 @@ def is_near(host: str, *, lan: bool) -> bool:
     return ip.is_loopback or (lan and any(ip in block for block in PRIVATE))
 
 
+def is_in_the_clear(url: str) -> bool:
+    """Whether others on the way could read what is sent."""
+    return urlsplit(url).scheme == "http" and not is_near(host_of(url), lan=False)
+
+
 def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
