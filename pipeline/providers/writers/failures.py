@@ -57,7 +57,7 @@ class Service:
         about = f"{code} {detail}"
         if _SPENT.search(about) or status == 402:
             return NotBilled(
-                self.name, f"the account's quota or credit is spent{said}; top it up there", False
+                self.name, "the account's quota or credit is spent; top it up there", False
             )
         if status == 401:
             return UserError(f"{self.name} does not accept the key; correct {self.key_variable}.")

@@ -40,8 +40,11 @@ _TYPOGRAPHY = str.maketrans(
 
 
 def tidied(text: str) -> str:
-    """The same words with plain quotation marks and composed letters, as voices read them."""
-    return unicodedata.normalize("NFC", text.translate(_TYPOGRAPHY)).strip(" ")
+    """The same words with plain punctuation and composed letters, as voices and captions do."""
+    text = unicodedata.normalize("NFC", text.translate(_TYPOGRAPHY)).strip(" ")
+    text = re.sub(r"\s*[—–]$", "...", text)
+    text = re.sub(r"(?<=\d)[—–](?=\d)", "-", text)
+    return re.sub(r"\s*[—–]\s*", ", ", text)
 
 
 def script_problems(
