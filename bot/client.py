@@ -17,6 +17,7 @@ from bot.errors import sentence
 from bot.scheduler import Schedule
 from bot.settings import DISCORD_API
 from cogs._drafts import DraftDesk
+from cogs._embeds import told
 from cogs._pitches import PitchDesk
 from cogs._progress import Progress
 from cogs._votes import DiscordVotes
@@ -135,7 +136,7 @@ class StudioBot(commands.Bot):
         self, context: commands.Context[Any], error: commands.CommandError, /
     ) -> None:
         """One place turns every error of a command into one sentence."""
-        await context.send(sentence_for_command(error)[:1900], ephemeral=True)
+        await context.send(sentence_for_command(error), ephemeral=True)
 
 
 def sentence_for_command(
@@ -147,9 +148,9 @@ def sentence_for_command(
         inner = deeper
     if isinstance(inner, commands.CommandNotFound):
         return "There is no such command; `/help` lists them."
-    if isinstance(inner, commands.CheckFailure | commands.UserInputError):
-        return str(inner)
-    return sentence(inner)
+    if isinstance(inner, commands.CheckFailure):
+        return str(inner)  # it names the role in Discord's own way
+    return told(str(inner) if isinstance(inner, commands.UserInputError) else sentence(inner))
 
 
 async def use_api(bot: StudioBot, url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -38,15 +40,49 @@ STAGE_WORDS = {
 LONGEST_DIALOGUE = 2700
 """Together with the whole text of a post it stays below the 6,000 characters of a message."""
 LONGEST_POST = 2700
+MOST_MARKS = 3
+"""On one letter; more bury the lines above and below."""
+# What Discord reads as markup: anywhere, inside of links and invites, at the start of a line.
+_MARKUP = re.compile(r"^( *)([#>+-])|()([\\`*_~|\[\]]|(?<=\S)/(?=\S))", re.MULTILINE)
+_COMMAND = re.compile(r"(`/[a-z][a-z0-9 -]*`)")
+_ADDRESS = re.compile(r"https://[\w.~:/?#!$&+,;=%-]+")
+_JOINING = "\n\u200c\u200d"
+"""Invisible, and part of words in some languages and of emoji."""
 LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject"
 
 
 def plain(text: str, limit: int = 1000) -> str:
-    """Somebody else's words, shown as they are: no markdown, no mention, no endless length."""
+    """Somebody else's words, shown as they are: no markdown, link or mention, no endless length."""
+    begun = text[: limit * 4]  # what may hold a hundred thousand characters is not worth the work
     # Between < and > Discord puts mentions, times, emoji and commands; a gap keeps them words.
-    text = discord.utils.escape_mentions(text).replace("<", "<\u200b")
-    shown = discord.utils.escape_markdown(text)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    gaps = discord.utils.escape_mentions(_seen(begun)).replace("<", "<\u200b")
+    shown = _MARKUP.sub(r"\1\3\\\2\4", gaps)
+    is_whole = len(shown) <= limit and len(begun) == len(text)
+    return shown if is_whole else shown[: limit - 1] + "…"
+
+
+def told(sentence: str, limit: int = 1900) -> str:
+    """A sentence of ours that may quote somebody; the commands it names stay code."""
+    parts = _COMMAND.split(sentence[:limit])
+    return "".join(part if n % 2 else plain(part, limit) for n, part in enumerate(parts))[:limit]
+
+
+def link(address: str) -> str:
+    """Where a post is, to click on; anything that is no plain address is shown as words."""
+    return address if _ADDRESS.fullmatch(address) else plain(address, 300)
+
+
+def _seen(text: str) -> str:
+    """Without characters that hide, turn or bury the words around them."""
+    shown, marks = [], 0
+    for char in text:
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if char.isspace() and char != "\n":
+            shown.append(" ")
+        elif marks <= MOST_MARKS and (char in _JOINING or category[0] != "C"):
+            shown.append(char)
+    return "".join(shown)
 
 
 def moment(at: datetime | None) -> str:

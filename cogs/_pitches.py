@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from cogs._embeds import BLUE, GREY, plain
+from cogs._embeds import BLUE, GREY, plain, told
 from cogs._votes import UNKNOWN_MESSAGE, UNREACHABLE, Emoji, Sign, is_same, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.errors import StorageError
@@ -64,7 +64,7 @@ class PitchDesk:
             elif sign_of(emoji) is Sign.AGAIN:
                 await self.again(board.id, who)
         except (UserError, StorageError) as error:
-            await self._bot.drafts.tell(plain(str(error)))
+            await self._bot.drafts.tell(told(str(error)))
 
     async def choose(self, board_id: int, number: int, who: str) -> Chosen:
         """Make a reel of a pitch, and show that it is being made."""

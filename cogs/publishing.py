@@ -13,7 +13,7 @@ from discord.ext import commands, tasks
 
 from cogs import _choices
 from cogs._checks import anyone_here, approvers_only, has_role
-from cogs._embeds import moment, plain, state_words
+from cogs._embeds import link, moment, plain, state_words, told
 from cogs._votes import Sign, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.decisions import Choice, Door
@@ -223,7 +223,7 @@ class Publishing(commands.Cog):
                 draft.episode_id, str(event.member), revision=draft.revision
             )
         except (UserError, StorageError) as error:
-            await channel.send(plain(str(error)))
+            await channel.send(told(str(error)))
             return
         if episode.revision == draft.revision + 1:
             await self.bot.progress.begin(channel, episode)
@@ -285,7 +285,7 @@ def _verdict(standing: Standing) -> str:
 
 def _post_text(post: Post) -> str:
     if post.state is PostState.PUBLISHED:
-        return f"Episode {post.episode_id} is public: {post.permalink or post.media_id}"
+        return f"Episode {post.episode_id} is public: {link(post.permalink or post.media_id or '')}"
     if post.state is PostState.FAILED:
         return f"Episode {post.episode_id} is not posted: {plain(post.error, 1500)}"
     reason = plain(post.error or state_words(post.state), 1500)
@@ -293,7 +293,7 @@ def _post_text(post: Post) -> str:
 
 
 def _event_text(event: PostEvent) -> str:
-    return f"{plain(event.text, 1700)} {event.permalink}".rstrip()
+    return f"{plain(event.text, 1700)} {link(event.permalink)}".rstrip()
 
 
 async def setup(bot: StudioBot) -> None:
