@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pipeline.sections import Script
 from pipeline.shows import Show
@@ -171,6 +172,7 @@ def ends_on_punch_word(text: str, show: Show) -> bool:
     return bool(words) and len(words[-1]) > 1 and words[-1] not in weak and not called
 
 
+@lru_cache(maxsize=1024)  # every blocked word is looked for in every line
 def _plain_words(text: str) -> str:
     bare = unicodedata.normalize("NFKD", text.casefold())
     letters = "".join(char for char in bare if not unicodedata.combining(char))

@@ -38,6 +38,12 @@ TEXTS = hostile_texts(200)
 GOOD = Comedian()("", '<data>\n{"topic": "Wordle"}\n</data>', {"properties": {"lines": 0}})
 
 
+@pytest.fixture(autouse=True)
+def _quick_disk(monkeypatch):
+    """What survives a crash is tried elsewhere, and a thousand syncs take long."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def canary_show(show):
     return show.model_copy(update={"rules": (*show.rules, CANARY)})
@@ -136,7 +142,7 @@ DANGEROUS = ("@e", "<", ">", "{", "`", "*", "|", "http", "evil", "canary", "555"
 
 def test_a_hostile_reply_is_never_kept_and_never_shown(canary_show, room, model, brief):
     jobs = itertools.count()
-    for text in TEXTS[:60]:
+    for text in TEXTS[: len(PIECES)]:
         for reply in replies(text):
             asked = model(*[reply] * 3)
             try:
