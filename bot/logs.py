@@ -9,11 +9,10 @@ from typing import TextIO
 
 from pydantic import SecretStr
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(0x7F, 0xA0)]}
-# Line and paragraph separators, and the characters that reorder text on a terminal.
-_ESCAPES |= {
-    c: f"\\u{c:04x}" for c in [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-}
+# Control characters, line and paragraph separators, and what reorders text on a terminal.
+_ESCAPED = [*range(32), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F]
+_ESCAPED += [*range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+_ESCAPES = {code: f"\\u{code:04x}" for code in _ESCAPED}  # as JSON writes them
 
 
 class OneLine(logging.Formatter):
@@ -32,20 +31,24 @@ class OneLine(logging.Formatter):
         self._secrets = sorted(known, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        text = self._as_json(record) if self._structured else super().format(record)
+        text = self._as_json(record) if self._structured else self._masked(super().format(record))
+        # Half a character, as only a broken text has it, would be refused by the stream.
+        return text.translate(_ESCAPES).encode(errors="backslashreplace").decode()
+
+    def _masked(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text.translate(_ESCAPES)
+        return text
 
     def _as_json(self, record: logging.LogRecord) -> str:
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self._masked(record.getMessage()),
         }
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            entry["traceback"] = self._masked(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
 
 
