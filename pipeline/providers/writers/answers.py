@@ -84,17 +84,23 @@ def read_pitches(text: str, topics: list[Topic]) -> list[Pitch]:
     """The first pitch for each topic; numbers that no topic has are passed over."""
     answer = _read(text, _Pitches)
     found: dict[int, Pitch] = {}
-    for pitch in answer.pitches:
-        if 1 <= pitch.topic <= len(topics) and pitch.topic not in found:
-            topic = topics[pitch.topic - 1]
-            found[pitch.topic] = Pitch(
-                topic=topic.name,
-                source=topic.source,
-                hook=tidied(pitch.hook) or "-",
-                last_line=tidied(pitch.last_line) or "-",
-                why=tidied(pitch.why),
-            )
+    try:
+        for pitch in answer.pitches:
+            if 1 <= pitch.topic <= len(topics) and pitch.topic not in found:
+                found[pitch.topic] = _pitch(pitch, topics[pitch.topic - 1])
+    except ValidationError as error:  # plain quotation marks may take more room
+        raise Broken(_sentences(error)) from error
     return list(found.values())
+
+
+def _pitch(pitch: _Pitch, topic: Topic) -> Pitch:
+    return Pitch(
+        topic=topic.name,
+        source=topic.source,
+        hook=tidied(pitch.hook) or "-",
+        last_line=tidied(pitch.last_line) or "-",
+        why=tidied(pitch.why),
+    )
 
 
 def _read(text: str, form: type[T]) -> T:
