@@ -32,7 +32,7 @@ from pipeline.shows import Show
 LEAKED_LETTERS = 48  # in a row, as the instructions have them: about ten words
 LONGEST_WHY = 200
 
-_BARE_DOMAIN = re.compile(r"(?i)[a-z0-9-]\.[a-z]{2,}\b")
+_BARE_DOMAIN = re.compile(r"[\w-][.。][^\W\d_]{2,}")
 _MAIL = re.compile(r"(?i)\b[\w.+-]+\s*[@＠]\s*\w|\b\w+\s*[(\[]\s*at\s*[)\]]\s*\w")
 _TYPOGRAPHY = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " ", "\u2011": "-"}
@@ -71,7 +71,7 @@ def script_problems(
             lines_max=config.lines_max,
             max_hashtags=config.max_hashtags,
         ),
-        *_sensitive(f"{dialogue} {script.caption}", show),
+        *_sensitive(" ".join([dialogue, script.caption, *script.hashtags]), show),
         *_repetition(dialogue, texts[-1] if texts else "", memory),
         *_against_premise(texts, premise),
     ]
@@ -103,6 +103,8 @@ def _each_text(script: Script, show: Show) -> Iterator[str]:
     for line in script.lines:
         yield from _outside(f"Line {line.index}", line.text, show, spoken=True)
     yield from _outside("The caption", script.caption, show, spoken=False)
+    for number, tag in enumerate(script.hashtags, 1):
+        yield from _outside(f"Hashtag {number}", tag.replace("_", " "), show, spoken=False)
 
 
 def _spoken_line(where: str, text: str, show: Show) -> Iterator[str]:
@@ -136,7 +138,7 @@ def _can_be_said(char: str) -> bool:
 
 
 def _leak(texts: Sequence[str], system: str) -> Iterator[str]:
-    """Letters only, so that neither spacing nor a hashtag hides it."""
+    """Plain letters only, so that neither spacing, nor accents, nor a hashtag hides it."""
     theirs, ours = "".join(map(_letters, texts)), _letters(system)
     windows = range(len(theirs) - LEAKED_LETTERS + 1)
     if any(theirs[n : n + LEAKED_LETTERS] in ours for n in windows):
@@ -144,7 +146,8 @@ def _leak(texts: Sequence[str], system: str) -> Iterator[str]:
 
 
 def _letters(text: str) -> str:
-    return "".join(char for char in text.casefold() if char.isalnum())
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(char for char in plain.casefold() if char.isalnum())
 
 
 def _sensitive(text: str, show: Show) -> Iterator[str]:
