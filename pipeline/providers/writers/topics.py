@@ -12,6 +12,7 @@ from pipeline.providers.writers.grammar_data import Family, load_grammar
 LONGEST_TOPIC = 60  # a line has 140 characters, and the topic is half a line at most
 
 _MARKUP = re.compile(r"<[^>]*>|[*_~`|<>{}\[\]\\^#=]")
+_UNSPOKEN = {"Cc", "Cf", "Co", "Cn", "Cs", "So", "Sk", "Mn", "Me"}
 _VERSUS = re.compile(r"^(.{2,28}?) (?:vs?\.?|versus|against) (.{2,28})$", re.IGNORECASE)
 _OUTAGE = re.compile(
     r"^(?:is |why is )?(.{2,24}?) (?:down|outage|not working|offline|störung|panne)\b",
@@ -109,10 +110,10 @@ def _folded_words(text: str) -> list[str]:
 
 
 def _plain(char: str) -> str:
-    """Nothing for control, bidi and emoji code points, a space for white space."""
+    """Nothing for control, bidi, emoji and loose marks, a space for white space."""
     if char.isspace():
         return " "
-    return "" if unicodedata.category(char) in {"Cc", "Cf", "Co", "Cn", "Cs", "So", "Sk"} else char
+    return "" if unicodedata.category(char) in _UNSPOKEN else char
 
 
 def _with_capitals(text: str) -> str:
