@@ -8,11 +8,11 @@ Times are seconds from the start of the reel unless said otherwise; paths are re
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -176,6 +176,12 @@ class ScriptMetadata(Section):
     """Running gags of the show that it uses."""
     family: str = ""
     """Topic family, e.g. `sport` or `weather`; the video stage picks the background by it."""
+
+    @field_validator("created_at")
+    @classmethod
+    def _is_utc_by_itself(cls, at: datetime | None) -> datetime | None:
+        """A file written by hand may not name its zone."""
+        return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 class Script(Section):
