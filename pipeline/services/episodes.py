@@ -27,6 +27,7 @@ from pipeline.sections import (
 )
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.shows import Show
+from pipeline.typed_text import one_line
 from pipeline.workflow import LAST_STAGE, stages_of_a_reel
 from storage.database import Database
 from storage.episodes import Episodes
@@ -271,7 +272,7 @@ class EpisodeService:
 
 def speakable_topic(topic: str) -> str:
     """A topic as a person gives it, cleaned; UserError with the reason when it is refused."""
-    topic = " ".join(topic.encode(errors="replace").decode().split())
+    topic = one_line(topic)
     if not topic:
         raise UserError("The topic is empty; write what the reel is about.")
     if len(topic) > 120:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from pipeline.errors import ProviderError, UserError
 from pipeline.providers.writers.prompt import REASONS
+from pipeline.typed_text import one_line
 from storage.database import Database
 from storage.decisions import Choice, Decision, Decisions, Door
 from storage.episodes import Episodes
@@ -144,7 +145,7 @@ class Reviews:
 
         The reason, one of REASONS, and the words become a rule for the next scripts.
         """
-        words = " ".join(words.split())[:LONGEST_WORDS]
+        words = one_line(words)[:LONGEST_WORDS]
         reason = reason or ("words" if words else "")
         if reason and reason not in REASONS:
             raise UserError(f"A reel is rejected as {', '.join(REASONS)}, or without a reason.")
