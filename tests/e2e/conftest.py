@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from standins.services import Services, give_voices
 
 from bot.app import open_studio
 from bot.evening import META_TOKEN, Evening
@@ -291,3 +292,24 @@ async def empty_night(tmp_path):
     shutil.copytree(TINY_SHOW, tmp_path / "night" / "data" / "shows" / "tiny_show")
     async with night_in(tmp_path / "night") as opened:
         yield opened
+
+
+@pytest.fixture
+def open_online_night(tmp_path):
+    """`async with open_online_night() as (night, services)`: before the first reel, with
+    stand-ins for all services; `voices` are options of the one that speaks."""
+
+    @asynccontextmanager
+    async def opened(name="night", *, writer="openai", voices=None, finished=None, **settings):
+        data_dir = tmp_path / name / "data"
+        if finished is not None:
+            shutil.copytree(finished, data_dir)
+        else:
+            shutil.copytree(TINY_SHOW, data_dir / "shows" / "tiny_show")
+        give_voices(data_dir / "shows" / "tiny_show" / "show.yaml")
+        with Services(**(voices or {})) as services:
+            given = {"TRENDS": "offline", **services.settings(writer=writer), **settings}
+            async with night_in(tmp_path / name, **given) as night:
+                yield night, services
+
+    return opened

@@ -68,6 +68,8 @@ class Anthropic(Server):
         self.key = key
         self.models = models
         self.answers = answers or Comedian()
+        self.billed: list[tuple[int, int]] = []
+        """Tokens in and out of each answer."""
         self._numbers = itertools.count(1)
 
     @property
@@ -100,6 +102,9 @@ class Anthropic(Server):
         thinking = {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}
         content = [thinking, {"type": "text", "text": said.text}]
         sent = len(body["system"].encode()) + len(body["messages"][0]["content"].encode())
+        tokens_in = sent // 4
+        tokens_out = min(len(said.text.encode()) // 4 + 1, body["max_tokens"])
+        self.billed.append((tokens_in, tokens_out))
         return {
             "id": "msg_1",
             "type": "message",
@@ -109,8 +114,8 @@ class Anthropic(Server):
             "stop_reason": _STOPS.get(said.stop, said.stop),
             "stop_sequence": None,
             "usage": {
-                "input_tokens": sent // 4,
-                "output_tokens": min(len(said.text.encode()) // 4 + 1, body["max_tokens"]),
+                "input_tokens": tokens_in,
+                "output_tokens": tokens_out,
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
             },

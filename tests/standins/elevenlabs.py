@@ -47,7 +47,10 @@ class Spoken:
 
 
 class Elevenlabs(Server):
-    """`permissions` are those of the key; `quota` the characters that are left."""
+    """`permissions` are those of the key; `quota` the characters that are left.
+
+    At a `tempo` of 2 every line takes half the time.
+    """
 
     def __init__(
         self,
@@ -57,9 +60,11 @@ class Elevenlabs(Server):
         quota: int = 100_000,
         permissions: frozenset[str] = frozenset({"text_to_speech", "user_read", "voices_read"}),
         work_s: float = 0.0,
+        tempo: float = 1.0,
     ) -> None:
         super().__init__(work_s=work_s)
         self.key, self.plan, self.quota, self.permissions = key, plan, quota, permissions
+        self.tempo = tempo
         self.voices = {DEEP_VOICE: 120.0, HIGH_VOICE: 300.0}
         """Id -> pitch in Hz."""
         self.spoken: list[Spoken] = []
@@ -154,7 +159,8 @@ class Elevenlabs(Server):
         return self._answer(request, text, rate, voice, settings)
 
     def _answer(self, request, text, rate, voice, settings) -> web.Response:
-        durations = tuple(seconds / settings.get("speed", 1.0) for seconds in _durations(text))
+        pace = self.tempo * settings.get("speed", 1.0)
+        durations = tuple(seconds / pace for seconds in _durations(text))
         audio = _mp3(durations, _is_heard(text), self.voices[voice], rate)
         answer = {
             "audio_base64": base64.b64encode(audio).decode(),

@@ -71,6 +71,8 @@ class OpenAI(Server):
         self.answers = answers or Comedian()
         self.takes_schemas = takes_schemas
         self.tells_usage = tells_usage
+        self.billed: list[tuple[int, int]] = []
+        """Tokens in and out of each answer that told them."""
         self._numbers = itertools.count(1)
 
     @property
@@ -122,6 +124,7 @@ class OpenAI(Server):
         }
         if self.tells_usage:
             out = min(len(said.text.encode()) // 4 + 1, body["max_completion_tokens"])
+            self.billed.append((tokens_in, out))
             answer["usage"] = {
                 "prompt_tokens": tokens_in,
                 "completion_tokens": out,
