@@ -43,7 +43,7 @@ LONGEST_POST = 2700
 MOST_MARKS = 3
 """On one letter; more bury the lines above and below."""
 # What Discord reads as markup: anywhere, inside of links and invites, at the start of a line.
-_MARKUP = re.compile(r"^( *)([#>+-])|()([\\`*_~|\[\]]|(?<=\S)/(?=\S))", re.MULTILINE)
+_MARKUP = re.compile(r"^( *(?:\d+(?=\.))?)([#>+.-])|()([\\`*_~|\[\]]|(?<=\S)/(?=\S))", re.MULTILINE)
 _COMMAND = re.compile(r"(`/[a-z][a-z0-9 -]*`)")
 _ADDRESS = re.compile(r"https://[\w.~:/?#!$&+,;=%-]+")
 _JOINING = "\n\u200c\u200d"
