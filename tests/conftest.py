@@ -12,6 +12,13 @@ from bot.settings import Settings
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"
 
 
+def pytest_collection_modifyitems(items):
+    """Processes agree on who runs what by the tests' names, so they must be the same in each."""
+    changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if changing:
+        raise pytest.UsageError(f"Give this test other ids, as an address is in it: {changing[0]}")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """With `-n`: a file stays in one process, as its tests share what is costly to make.

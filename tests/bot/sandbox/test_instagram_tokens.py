@@ -117,7 +117,6 @@ async def test_a_token_of_today_is_too_young_to_be_refreshed(open_host, clock):
         ("facebook", exchange, {"client_secret": "wrong"}, (1, None)),
         ("facebook", exchange, {"fb_exchange_token": "other"}, (190, None)),
     ],
-    ids=str,
 )
 async def test_a_bad_renewal_is_refused(open_host, login, call, changes, expected):
     ig = await open_host(login)
