@@ -116,7 +116,8 @@ async def missing_permissions(
 
 def lacking(channel: discord.abc.GuildChannel | discord.Thread, me: discord.Member) -> str:
     may = channel.permissions_for(me)
-    return ", ".join(name for name in PERMISSIONS if not getattr(may, name))
+    missing = (name for name in PERMISSIONS if not getattr(may, name))
+    return ", ".join(name.replace("_", " ").title() for name in missing)  # as Discord shows them
 
 
 async def _me(client: discord.Client, guild: discord.Guild) -> discord.Member:

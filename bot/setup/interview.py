@@ -82,7 +82,7 @@ class Interview:
         """
         secret = name in SECRETS
         present = self.values.get(name, "")
-        shown = ("set" if present else "not set") if secret else present or "empty"
+        shown = ("set" if present else "not set") if secret else present or _default(name)
 
         def attempt() -> str:
             text = self.person.answer(f"{question} ({shown}):", secret=secret)
@@ -124,6 +124,11 @@ class Interview:
         write_privately(self.env_file, self._text)
         self.unfinished.unlink(missing_ok=True)
         return settings
+
+
+def _default(name: str) -> str:
+    """What an empty setting amounts to."""
+    return str(Settings.model_fields[name.lower()].default or "empty")
 
 
 def refuse_wrong(name: str, value: str) -> None:

@@ -42,8 +42,8 @@ def _instagram(interview: Interview) -> None:
         f"{', '.join((*NEEDED_SCOPES, SETUP_SCOPE))}. A System User's can be made to never expire."
     )
     # With the app a token can be looked into, and renewed before it expires.
-    interview.ask("META_APP_ID", "Id of the app (Enter: none)")
-    interview.ask("META_APP_SECRET", "Secret of the app (Enter: none)")
+    interview.ask("META_APP_ID", "Id of the app, if you have one", _app_id)
+    interview.ask("META_APP_SECRET", "Secret of the app, if you have one")
     if not interview.ask("META_ACCESS_TOKEN", "Token", lambda text: _check(interview, text)):
         interview.person.say("  Without a token nothing can be posted there, so this stays.")
         return
@@ -52,6 +52,11 @@ def _instagram(interview: Interview) -> None:
         interview.put("INSTAGRAM_USER_ID", account)
     if interview.values.get("INSTAGRAM_USER_ID"):
         interview.name("PUBLISHER", "instagram")
+
+
+def _app_id(text: str) -> None:
+    if not text.isdecimal():
+        raise UserError("The id of an app is a number; it is on the first page of its settings.")
 
 
 def _check(interview: Interview, token: str) -> None:

@@ -102,7 +102,7 @@ async def test_missing_permissions_are_named(world, settings, findings):
     world.set_permissions(world.approvals, world.guild.everyone, deny=Permission.ATTACH_FILES)
     code, said, _ = await findings(settings())
     assert code == 1
-    assert "In #approvals the bot lacks: attach_files." in said
+    assert "In #approvals the bot lacks: Attach Files." in said
 
 
 async def test_without_discord_it_is_a_warning_that_strict_counts(settings, findings):

@@ -65,8 +65,8 @@ def test_a_token_that_is_set_is_kept_by_enter_and_checked(sit, world, written):
 def test_a_channel_where_the_bot_lacks_something_is_refused_until_it_does_not(sit, world, written):
     world.set_permissions(world.approvals, world.guild.everyone, deny=Permission.ATTACH_FILES)
     ending = sit(discord=[world.token, "1", "2", "1", "Approver"])
-    assert "#approvals (the bot lacks: attach_files)" in ending.out
-    assert "In #approvals the bot lacks: attach_files; allow it" in ending.out
+    assert "#approvals (the bot lacks: Attach Files)" in ending.out
+    assert "In #approvals the bot lacks: Attach Files; allow it" in ending.out
     assert written()["DISCORD_APPROVAL_CHANNEL_ID"] == str(world.general.id)
 
 

@@ -154,8 +154,9 @@ def test_a_sample_that_fails_is_one_sentence_and_asks_again(sit, given, written,
 
 def test_the_account_on_instagram_is_found_with_the_token(sit, given, written, instagram, env_file):
     given(INSTAGRAM_GRAPH_URL=instagram.graph_url, INSTAGRAM_UPLOAD_URL=instagram.upload_url)
-    ending = sit(instagram=["2", "", "", "EAAwrong", instagram.token, "1"])
+    ending = sit(instagram=["2", "my app", "", "", "EAAwrong", instagram.token, "1"])
     assert f"@{instagram.username} (Page {instagram.page})" in ending.out
+    assert "The id of an app is a number" in ending.out
     assert "A token of the kind" in ending.out
     assert "expire" in ending.out
     values = written()
