@@ -71,5 +71,13 @@ def set_up_logging(
     handler.setFormatter(OneLine(secrets, structured=structured))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # These speak of every request or every tick at INFO, URLs included.
-    for noisy in ("httpx", "httpcore", "apscheduler", "discord", "aiosqlite"):
+    for noisy in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "apscheduler",
+        "discord",
+        "aiosqlite",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -46,6 +46,19 @@ def test_one_record_is_one_line_without_control_characters(stream, text):
     assert "\u202e" not in stream.getvalue()
 
 
+def test_structured_lines_are_json_whatever_they_quote(stream):
+    set_up_logging("INFO", structured=True, stream=stream)
+    for text in ("a\x85b", "a\x7fb", "a\u202eb", 'a"\\b', "a\ud800b"):
+        logging.getLogger("x").info("topic %s", text)
+        assert json.loads(stream.getvalue().splitlines()[-1])["message"] == f"topic {text}"
+
+
+def test_a_secret_is_masked_before_it_becomes_json(stream):
+    set_up_logging("INFO", ['quoted"secret\\'], structured=True, stream=stream)
+    logging.getLogger("x").error("calling with %s", 'quoted"secret\\')
+    assert json.loads(stream.getvalue())["message"] == "calling with ***"
+
+
 def test_structured_lines_are_json(stream):
     set_up_logging("INFO", structured=True, stream=stream)
     logging.getLogger("x").info("episode=%d", 12)
@@ -69,6 +82,6 @@ def test_masking_without_logging_is_harmless():
 
 def test_calls_do_not_log_their_addresses(stream):
     set_up_logging("DEBUG", stream=stream)
-    for name in ("httpx", "httpcore.http11"):
+    for name in ("httpx", "httpx2", "httpcore.http11", "httpcore2.http11"):
         logging.getLogger(name).info("GET https://example.com/?access_token=%s", SECRET)
     assert stream.getvalue() == ""
