@@ -69,7 +69,8 @@ def read(answer: Answer, secrets: Iterable[str]) -> dict[str, Any]:
     if isinstance(found, dict) and isinstance(found.get("debug_info"), dict):
         raise _upload_failure(found["debug_info"], secrets)
     if not isinstance(found, dict) or not 200 <= answer.status < 300:
-        raise Unreadable(PLATFORM, f"the answer makes no sense (HTTP {answer.status}).", True)
+        what = "it has an internal error" if answer.status >= 500 else "the answer makes no sense"
+        raise Unreadable(PLATFORM, f"{what} (HTTP {answer.status}).", True)
     return found
 
 

@@ -66,10 +66,11 @@ class Wire:
             finally:
                 await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Passing(PLATFORM, "cannot be reached.", TRANSIENT_S) from error
+            raise Passing(PLATFORM, "it cannot be reached.", TRANSIENT_S) from error
+        except httpx.TimeoutException as error:
+            raise Unreadable(PLATFORM, "it did not answer in time.", True) from error
         except httpx.HTTPError as error:
-            kind = type(error).__name__
-            raise Unreadable(PLATFORM, f"the answer was lost ({kind}).", True) from error
+            raise Unreadable(PLATFORM, "the connection broke before its answer.", True) from error
         if self._usage is not None:
             self._usage.heed(response.headers)
         return answers.read(Answer(response.status_code, response.headers, body), self.secrets)

@@ -155,7 +155,7 @@ async def test_a_platform_out_of_reach_is_a_warning(look):
 
     assert (level, said) == (
         Level.WARNING,
-        "instagram: the answer was lost (RemoteProtocolError).",
+        "instagram: the connection broke before its answer.",
     )
 
 
