@@ -64,11 +64,11 @@ def read_script(text: str, brief: Brief, show: Show, metadata: ScriptMetadata) -
     hashtags = tuple(tag.strip().removeprefix("#") for tag in answer.hashtags)
     if not all(_HASHTAG.fullmatch(tag) for tag in hashtags):
         raise Broken(["A hashtag has letters and digits only, at most 60 of them."])
-    lines = tuple(
-        Line(index=n, character=line.character, text=tidied(line.text), emotion=line.emotion)
-        for n, line in enumerate(answer.lines, 1)
-    )
-    try:
+    try:  # plain punctuation may take more room than what was written
+        lines = tuple(
+            Line(index=n, character=line.character, text=tidied(line.text), emotion=line.emotion)
+            for n, line in enumerate(answer.lines, 1)
+        )
         return Script(
             episode=brief.episode,
             metadata=metadata.model_copy(update={"gags": _gags(answer.gags, show)}),
@@ -88,7 +88,7 @@ def read_pitches(text: str, topics: list[Topic]) -> list[Pitch]:
         for pitch in answer.pitches:
             if 1 <= pitch.topic <= len(topics) and pitch.topic not in found:
                 found[pitch.topic] = _pitch(pitch, topics[pitch.topic - 1])
-    except ValidationError as error:  # plain quotation marks may take more room
+    except ValidationError as error:  # as above
         raise Broken(_sentences(error)) from error
     return list(found.values())
 
