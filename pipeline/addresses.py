@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
+from pipeline.errors import UserError
+
 PRIVATE = tuple(
     ip_network(block)
     for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
@@ -34,6 +36,14 @@ def checked(url: str, *, lan: bool = False) -> str:
         return url.rstrip("/")
     where = "this machine or a private network" if lan else "this machine"
     raise ValueError(f"must start with https:// (plain http only to {where})")
+
+
+def checked_setting(url: str, name: str, *, lan: bool = False) -> str:
+    """As `checked`, for who may be given a setting that nobody has looked at: UserError."""
+    try:
+        return checked(url, lan=lan)
+    except ValueError as error:
+        raise UserError(f"{name} {error}.") from None
 
 
 def is_near(host: str, *, lan: bool) -> bool:

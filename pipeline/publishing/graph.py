@@ -16,14 +16,13 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from pipeline.errors import UserError
+from pipeline.addresses import checked_setting
 from pipeline.publishing import answers
 from pipeline.publishing.answers import PLATFORM, TRANSIENT_S, Answer, Unreadable
 from pipeline.publishing.base import Passing, Permanent
 from pipeline.publishing.usage import Usage
 
 LARGEST_ANSWER_BYTES = 1 << 20
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 CONNECT_S = 10
 
 
@@ -153,11 +152,7 @@ def bearer(token: SecretStr) -> dict[str, str]:
 
 def address(url: str, name: str) -> httpx.URL:
     """UserError when a secret sent there could be read on its way."""
-    parsed = httpx.URL(url.rstrip("/"))
-    is_near = parsed.scheme == "http" and parsed.host in LOOPBACK
-    if parsed.scheme != "https" and not is_near:
-        raise UserError(f"{name} must start with https:// (plain http only to this machine).")
-    return parsed
+    return httpx.URL(checked_setting(url, name))
 
 
 async def _limited_body(response: httpx.Response) -> bytes:

@@ -61,5 +61,5 @@ def test_everything_else_is_refused_without_repeating_it(url):
 def test_a_server_in_the_house_is_asked_without_a_key_only():
     own = WriterConfig(provider="openai", base_url="http://nas.local:11434/v1", model="llama3.2")
     assert base_url_of(own) == own.base_url
-    with pytest.raises(UserError, match="in the clear"):
+    with pytest.raises(UserError, match="OPENAI_BASE_URL must start with https"):
         base_url_of(own.model_copy(update={"api_key": SecretStr("key")}))

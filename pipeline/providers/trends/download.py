@@ -6,22 +6,21 @@ no proxy of the environment is used, and a small answer cannot unpack to gigabyt
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
+from pipeline.addresses import checked
 from pipeline.errors import ProviderError
+from pipeline.providers.failures import retry_after_s
 from pipeline.providers.trends.answers import Answer, Answers
+from pipeline.providers.trends.patience import LONGEST_NAMED
 
 USER_AGENT = (
     "ExcuseMyFrench/0.1 (self-hosted Discord bot; topics for one comedy channel, a few requests a"
@@ -94,15 +93,10 @@ class Visit:
 
     def _address(self, url: str, params: Mapping[str, str]) -> httpx.URL:
         try:
-            address = httpx.URL(url)
-            address = address.copy_merge_params(params) if params else address
+            address = httpx.URL(checked(url))
         except (httpx.InvalidURL, ValueError) as error:
-            raise self.failure("its address is not a web address; correct it") from error
-        if not address.host or address.scheme not in ("https", "http"):
-            raise self.failure("its address is not a web address; correct it")
-        if address.scheme == "http" and not _is_loopback(address.host):
-            raise self.failure("its address must begin with https://; correct it")
-        return address
+            raise self.failure("its address is not one with https://; correct it") from error
+        return address.copy_merge_params(params) if params else address
 
     def _in_time(self, address: httpx.URL, kept: Answer | None) -> Answer:
         """In a thread of its own: only so can headers that drip be cut off in time."""
@@ -173,7 +167,7 @@ class Visit:
         if 300 <= status < 400:
             raise self.failure("it sends us to another address (a consent page, perhaps)")
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
-            wait = retry_after_s(response.headers.get("retry-after", ""))
+            wait = retry_after_s(response.headers, longest_s=LONGEST_NAMED.total_seconds())
             raise self.failure(f"it answers {status}", retryable=True, after_s=wait)
         if status == httpx.codes.NOT_FOUND:
             raise Missing(self.source, "it is gone (404)", retryable=True)
@@ -185,23 +179,3 @@ class Visit:
 
 class Missing(ProviderError):
     """Nothing is at this address (404), now at least."""
-
-
-def retry_after_s(text: str, now: datetime | None = None) -> float | None:
-    """Seconds from a Retry-After header, which has a number or a date; None when it has neither."""
-    text = text.strip()[:60]
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-        aware = when if when.tzinfo else when.replace(tzinfo=UTC)
-        return max((aware - (now or datetime.now(UTC))).total_seconds(), 0.0)
-    except (ValueError, OverflowError, TypeError):
-        return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

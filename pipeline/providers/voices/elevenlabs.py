@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -23,6 +22,7 @@ from elevenlabs.core.request_options import RequestOptions
 from elevenlabs.types.voice_settings import VoiceSettings
 from pydantic import BaseModel, ValidationError
 
+from pipeline.addresses import checked_setting
 from pipeline.config import VoicesConfig
 from pipeline.errors import ProviderError, UserError
 from pipeline.providers.base import Speech
@@ -44,7 +44,6 @@ TIMEOUT_S = 60.0
 VERSION = 1
 """Counts changes to how we ask, so that lines kept from before are made again."""
 ONCE: RequestOptions = {"max_retries": 0}
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FAILURES = (
     *(ApiError, ParsingError, httpx.HTTPError),
     # The SDK builds its objects unchecked, so these come out of a strange answer.
@@ -71,7 +70,8 @@ class ElevenLabsVoice:
     ) -> None:
         self.parallel = config.concurrency
         self._secret = _key_of(config)
-        base_url = _base_url_of(config)
+        url = config.base_url
+        base_url = checked_setting(url, "ELEVENLABS_BASE_URL") if url else None
         self._model = model_of(config)
         self._voices = {name.casefold(): voice for name, voice in config.voices.items()}
         self._phonemiser = phonemiser
@@ -191,18 +191,6 @@ def _key_of(config: VoicesConfig) -> str:
         # A header cannot carry it, and the error that says so would show it.
         raise UserError("ELEVENLABS_API_KEY holds a character that no key has; copy it once more.")
     return key
-
-
-def _base_url_of(config: VoicesConfig) -> str | None:
-    """None for the service's own; UserError when the key would travel unprotected."""
-    if not config.base_url:
-        return None
-    url = urlsplit(config.base_url)
-    if url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK):
-        return config.base_url
-    raise UserError(
-        "ELEVENLABS_BASE_URL must begin with https:// (plain http only to this machine)."
-    )
 
 
 def _voice_variable(character: Character) -> str:

@@ -13,7 +13,7 @@ import httpx
 from elevenlabs.core.api_error import ApiError
 
 from pipeline.errors import ProviderError, UserError
-from pipeline.providers.writers.failures import NotBilled, one_line, retry_after_s
+from pipeline.providers.failures import NotBilled, quoted, retry_after_s
 
 SERVICE = "ElevenLabs"
 NEVER_SENT = (
@@ -52,7 +52,7 @@ def _answered(
 ) -> UserError | ProviderError:
     code = error.status_code or 0
     status, message = _detail(error.body)
-    said = one_line(message, secret=secret)
+    said = quoted(message, secret=secret)
     wait_s = retry_after_s(error.headers or {})
     if known := _for_people(asking_for, voice_variable).get(status):
         return UserError(known)

@@ -20,10 +20,10 @@ from pipeline.errors import BudgetSpent, ProviderError, StageCancelled, UserErro
 from pipeline.ledger import Call
 from pipeline.prices import load_prices
 from pipeline.providers.base import Speech, Voice
+from pipeline.providers.failures import NotBilled
 from pipeline.providers.voices import costs, plans, sound
 from pipeline.providers.voices.slots import CallSlots
 from pipeline.providers.voices.store import SpeechStore
-from pipeline.providers.writers.failures import NotBilled
 from pipeline.sections import Line
 
 SHORTEST_S = 0.2

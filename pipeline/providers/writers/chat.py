@@ -6,9 +6,8 @@ Knows no SDK, so that the bot may ask too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
-from pipeline.addresses import is_near
+from pipeline.addresses import checked_setting, host_of
 from pipeline.config import WriterConfig
 from pipeline.errors import UserError
 
@@ -39,7 +38,7 @@ def is_own_server(config: WriterConfig) -> bool:
     """Whether the requests go elsewhere than to the service itself, e.g. to Ollama."""
     if not config.base_url:
         return False
-    return urlsplit(config.base_url).hostname != OFFICIAL_HOSTS.get(config.provider)
+    return host_of(config.base_url) != OFFICIAL_HOSTS.get(config.provider)
 
 
 def read_timeout_s(config: WriterConfig) -> float:
@@ -60,12 +59,6 @@ def base_url_of(config: WriterConfig) -> str | None:
     """None for the service's own; UserError when the key would travel unprotected."""
     if not config.base_url:
         return None
-    url = urlsplit(config.base_url)
     # A server at home needs no key, so there is none that others could read.
     lan = config.provider == "openai" and config.api_key is None
-    if url.scheme == "https" or (url.scheme == "http" and is_near(url.hostname or "", lan=lan)):
-        return config.base_url
-    raise UserError(
-        f"{config.provider.upper()}_BASE_URL must begin with https://, or with http:// on this "
-        "machine (127.0.0.1); everything else would send the key in the clear."
-    )
+    return checked_setting(config.base_url, f"{config.provider.upper()}_BASE_URL", lan=lan)

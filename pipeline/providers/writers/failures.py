@@ -6,24 +6,14 @@ One home for both services: their status codes agree, their bodies nearly.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from pipeline.errors import ProviderError, UserError
+from pipeline.providers.failures import NotBilled, quoted, retry_after_s
 
-LONGEST_DETAIL = 200
-LONGEST_WAIT_S = 3600.0
 _SPENT = re.compile(r"insufficient_quota|billing|credit balance|exceeded your current quota", re.I)
 _ABOUT_MODEL = re.compile(r"model_not_found|\bmodel\b", re.I)
-_ADDRESS = re.compile(r"\S+://\S+")
-_KEY_LIKE = re.compile(r"\b(?:sk|key)-[\w*.-]{6,}", re.I)
-
-
-class NotBilled(ProviderError):
-    """The service certainly did not bill the call: it refused it, or was never reached."""
 
 
 class Unreadable(ProviderError):
@@ -52,7 +42,7 @@ class Service:
         self, status: int, code: str, detail: str, headers: Mapping[str, str]
     ) -> UserError | ProviderError:
         """For an answer with an error status; `code` is the service's own word for it."""
-        shown = one_line(detail, secret=self.secret)
+        shown = quoted(detail, secret=self.secret)
         said = f" ({shown})" if shown else ""
         about = f"{code} {detail}"
         if _SPENT.search(about) or status == 402:
@@ -63,7 +53,7 @@ class Service:
             return UserError(f"{self.name} does not accept the key; correct {self.key_variable}.")
         if status in (403, 404) and _ABOUT_MODEL.search(about):
             return UserError(
-                f"{self.name} does not offer the model {one_line(self.model)!r} to this key; set "
+                f"{self.name} does not offer the model {quoted(self.model)!r} to this key; set "
                 "LLM_MODEL to one that it does."
             )
         if status == 403:
@@ -112,38 +102,3 @@ class Service:
             f"it sent something that is no answer; if that stays so, check {self.url_variable}",
             True,
         )
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """From `retry-after-ms`, or `retry-after` in seconds or as a date; None when neither is there.
-
-    Never more than an hour: a longer wait is for people to decide.
-    """
-    lower = {name.lower(): value for name, value in headers.items()}
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return _bounded(float(lower[name]) * unit)
-        except (KeyError, ValueError):
-            continue
-    try:
-        moment = parsedate_to_datetime(lower.get("retry-after", ""))
-    except (ValueError, TypeError):
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _bounded((aware - (now or datetime.now(UTC))).total_seconds())
-
-
-def one_line(text: str, *, secret: str = "") -> str:
-    """What may be shown of a service's own words: one short line without the key or addresses."""
-    if secret:
-        text = text.replace(secret, "…")
-    text = _KEY_LIKE.sub("…", _ADDRESS.sub("…", text))
-    plain = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    plain = " ".join(plain.split())
-    return plain if len(plain) <= LONGEST_DETAIL else plain[: LONGEST_DETAIL - 1] + "…"
-
-
-def _bounded(seconds: float) -> float | None:
-    if seconds != seconds:  # nan
-        return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_S)

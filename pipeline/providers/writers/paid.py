@@ -16,7 +16,8 @@ from pipeline.context import StageContext
 from pipeline.errors import ProviderError, UserError
 from pipeline.prices import Prices
 from pipeline.providers.base import LanguageModel, Reply, Stop, Turn
-from pipeline.providers.writers.failures import NotBilled, Unreadable
+from pipeline.providers.failures import NotBilled
+from pipeline.providers.writers.failures import Unreadable
 from pipeline.providers.writers.prompt import Prompt, cost_of, greatest_cost_of_call
 from pipeline.sections import Section
 

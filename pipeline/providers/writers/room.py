@@ -10,10 +10,10 @@ from typing import TypeVar
 from pipeline.config import WriterConfig
 from pipeline.errors import UserError
 from pipeline.providers.base import Stop
+from pipeline.providers.failures import quoted
 from pipeline.providers.writers import bible
 from pipeline.providers.writers.answers import Broken, read_pitches, read_script
 from pipeline.providers.writers.chat import TITLES
-from pipeline.providers.writers.failures import one_line
 from pipeline.providers.writers.filter import pitch_problems, script_problems
 from pipeline.providers.writers.grammar_data import load_grammar
 from pipeline.providers.writers.paid import Answer, PaidCalls
@@ -73,8 +73,8 @@ class ModelWriter:
             return self._rounds(prompt, SCRIPT_ROUNDS, "script", subject, judge)
         except Broken as broken:
             raise UserError(
-                f"{self._title} wrote no usable script about “{one_line(brief.topic)[:60]}” "
-                f"({one_line(broken.problems[0])}) Try again, or give another topic."
+                f"{self._title} wrote no usable script about “{quoted(brief.topic)[:60]}” "
+                f"({quoted(broken.problems[0])}) Try again, or give another topic."
             ) from broken
 
     def pitch(self, topics: Topics, memory: Memory, show: Show) -> Pitches:
@@ -97,7 +97,7 @@ class ModelWriter:
         except Broken as broken:
             if not good:
                 raise UserError(
-                    f"{self._title} wrote no usable pitch ({one_line(broken.problems[-1])}) "
+                    f"{self._title} wrote no usable pitch ({quoted(broken.problems[-1])}) "
                     "Try again, or later with other trends."
                 ) from broken
         best = [good[topic.name] for topic in usable if topic.name in good]
@@ -123,7 +123,7 @@ class ModelWriter:
                 return judge(answer)
             except Broken as broken:
                 problems = broken.problems
-                log.info("%s: answer %d is broken: %s", what, number, one_line(problems[0]))
+                log.info("%s: answer %d is broken: %s", what, number, quoted(problems[0]))
                 prompt = repaired(prompt, problems, answer.text)
         raise Broken(problems)
 

@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.errors import ProviderError
-from pipeline.providers.trends.download import retry_after_s
 from pipeline.providers.trends.patience import answered, failed, is_resting, without_rests
 from pipeline.sections import SourceState
 
@@ -63,20 +62,3 @@ def test_a_clock_set_back_silences_nobody():
 def test_a_person_shortens_our_rest_but_not_the_one_the_source_named():
     ours, theirs = after(4), after(1, 3600)
     assert without_rests((ours, theirs)) == (ours.model_copy(update={"not_before": None}), theirs)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90", 90),
-        ("Mon, 04 May 2026 12:01:00 GMT", 60),
-        ("Mon, 04 May 2026 11:00:00 GMT", 0),
-        ("soon", None),
-        ("", None),
-        ("-5", None),
-        ("٣", None),
-        ("9" * 40, None),
-    ],
-)
-def test_the_header_has_seconds_or_a_date(text, seconds):
-    assert retry_after_s(text, NOW) == seconds

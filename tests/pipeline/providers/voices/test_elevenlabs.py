@@ -247,8 +247,8 @@ def test_nothing_follows_a_redirect(
         ({"api_key": SecretStr("  ")}, "Set ELEVENLABS_API_KEY"),
         ({"api_key": SecretStr("sk_a\nb")}, "ELEVENLABS_API_KEY holds a character"),
         ({"api_key": SecretStr("sk_é")}, "ELEVENLABS_API_KEY holds a character"),
-        ({"base_url": "http://api.example.com"}, "must begin with https://"),
-        ({"base_url": "ftp://127.0.0.1"}, "must begin with https://"),
+        ({"base_url": "http://api.example.com"}, "must start with https://"),
+        ({"base_url": "ftp://127.0.0.1"}, "must start with https://"),
     ],
 )
 def test_a_setting_that_cannot_work_is_a_sentence(

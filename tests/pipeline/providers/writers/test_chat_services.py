@@ -13,9 +13,10 @@ from pipeline.config import WriterConfig
 from pipeline.errors import ProviderError, UserError
 from pipeline.providers import factory
 from pipeline.providers.base import Stop, Turn
+from pipeline.providers.failures import NotBilled
 from pipeline.providers.writers import bible, chat
 from pipeline.providers.writers.anthropic import AnthropicModel
-from pipeline.providers.writers.failures import NotBilled, Unreadable
+from pipeline.providers.writers.failures import Unreadable
 from pipeline.providers.writers.openai import OpenAIModel
 from pipeline.providers.writers.prompt import pitch_schema, script_prompt, script_schema
 from pipeline.sections import Memory, Topic, Topics

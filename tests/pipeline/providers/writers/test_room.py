@@ -12,9 +12,10 @@ from pipeline.context import CANCEL_FILE
 from pipeline.errors import BudgetSpent, ProviderError, StageCancelled, UserError
 from pipeline.ledger import total
 from pipeline.prices import load_prices
+from pipeline.providers.failures import NotBilled
 from pipeline.providers.writers import prompt as prompts
 from pipeline.providers.writers.chat import DEFAULT_MODELS
-from pipeline.providers.writers.failures import NotBilled, Unreadable
+from pipeline.providers.writers.failures import Unreadable
 from pipeline.providers.writers.offline import dialogue
 from pipeline.sections import Memory, Premise, Rejection, Topic, Topics
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.providers.writers.failures import LONGEST_DETAIL, one_line, retry_after_s
+from pipeline.providers.failures import LONGEST_QUOTE, quoted, retry_after_s
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -18,14 +18,22 @@ NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
         ({"retry-after": "Mon, 04 May 2026 12:01:30 GMT"}, 90.0),
         ({"retry-after": "Mon, 04 May 2026 12:01:30"}, 90.0),
         ({"retry-after": "Mon, 04 May 2099 12:01:30 GMT"}, 3600.0),
-        ({"retry-after": "inf"}, 3600.0),
+        ({"retry-after": "Mon, 04 May 2026 11:00:00 GMT"}, 0.0),
+        ({"retry-after": "99999999"}, 3600.0),
+        ({"retry-after": "9" * 40}, None),
+        ({"retry-after": "\u0663"}, None),
+        ({"retry-after": "inf"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "later"}, None),
         ({"retry-after": ""}, None),
     ],
 )
 def test_the_hint_to_wait_is_read_in_all_its_forms(headers, wait_s):
-    assert retry_after_s(headers, NOW) == wait_s
+    assert retry_after_s(headers, now=NOW) == wait_s
+
+
+def test_who_can_wait_longer_says_so():
+    assert retry_after_s({"retry-after": "99999999"}, longest_s=86_400) == 86_400
 
 
 @pytest.mark.parametrize(
@@ -39,8 +47,8 @@ def test_the_hint_to_wait_is_read_in_all_its_forms(headers, wait_s):
     ],
 )
 def test_what_a_service_says_is_one_line_without_keys_and_addresses(text, shown):
-    assert one_line(text, secret="secret-key-1") == shown
+    assert quoted(text, secret="secret-key-1") == shown
 
 
 def test_what_a_service_says_is_short():
-    assert len(one_line("long " * 1000)) == LONGEST_DETAIL
+    assert len(quoted("long " * 1000)) == LONGEST_QUOTE
