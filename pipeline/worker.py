@@ -65,7 +65,7 @@ def _attempt(request: Request, config: Config) -> Outcome:
     except ProviderError as error:
         return _failed(
             ErrorKind.PROVIDER,
-            str(error),
+            f"{str(error).rstrip('.')}.",  # more sentences follow it where people read it
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         )

@@ -149,7 +149,7 @@ async def test_a_provider_that_may_recover_is_asked_again_after_a_pause(studio, 
     (queued,) = await studio.jobs.open()
     await studio.engine.start()
     waiting = await settled(studio, queued)
-    assert (waiting.state, waiting.error) == (JobState.QUEUED, "openai: is overloaded")
+    assert (waiting.state, waiting.error) == (JobState.QUEUED, "openai: is overloaded.")
     assert waiting.run_after == NOW + timedelta(seconds=5)
     clock.now = waiting.run_after
     studio.engine.wake()
@@ -168,7 +168,7 @@ async def test_a_service_that_names_its_pause_gets_it(studio, plan):
 async def test_a_service_that_refuses_is_not_asked_again(studio, plan):
     plan(script=["refused"])
     (job,) = await ended(studio, await studio.make())
-    assert (job.state, job.error) == (JobState.FAILED, "openai: does not know this key")
+    assert (job.state, job.error) == (JobState.FAILED, "openai: does not know this key.")
 
 
 async def test_a_job_that_always_fails_is_tried_as_often_as_allowed(studio, plan, clock):

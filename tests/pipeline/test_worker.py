@@ -82,9 +82,9 @@ def test_artefacts_and_progress_stay_in_the_attempts_folder(run, attempt):
     ("plan", "kind", "retryable", "wait", "error"),
     [
         ("user_error", ErrorKind.USER, False, None, "The topic is too sad; choose another."),
-        ("provider_error", ErrorKind.PROVIDER, True, None, "openai: is overloaded"),
-        ("asked_to_wait", ErrorKind.PROVIDER, True, 120.0, "openai: wants a pause"),
-        ("refused", ErrorKind.PROVIDER, False, None, "openai: does not know this key"),
+        ("provider_error", ErrorKind.PROVIDER, True, None, "openai: is overloaded."),
+        ("asked_to_wait", ErrorKind.PROVIDER, True, 120.0, "openai: wants a pause."),
+        ("refused", ErrorKind.PROVIDER, False, None, "openai: does not know this key."),
     ],
 )
 def test_an_error_says_whether_waiting_helps(run, plan, kind, retryable, wait, error):
