@@ -23,7 +23,7 @@ from discord.ext import tasks
 import bot.__main__
 from bot.scheduler import Schedule, StudioScheduler
 from cogs._drafts import DraftDesk
-from pipeline import executors
+from pipeline import executors, settlement
 from pipeline.publishing.base import Slot
 from pipeline.publishing.instagram import InstagramPublisher
 from pipeline.services import posting
@@ -132,6 +132,7 @@ def take_slots_from(path):
 def wait_briefly():
     posting.SETTLE_S = posting.BACKOFF_S = posting.LATER_S = 0.5
     posting.LONGEST_BACKOFF_S = 1.0
+    settlement.FIRST_DELAY_S = dict.fromkeys(settlement.FIRST_DELAY_S, 0.2)
     # What discord.py waits for more servers after each that came is 2 s at every start.
     discord.state.ConnectionState.guild_ready_timeout = property(lambda _: 0.1, lambda *_: None)
 

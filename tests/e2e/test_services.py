@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 from standins.deaths import ANSWERED, ARRIVED, BILLED, MOMENTS, Deaths
+from standins.server import HTML, Drop, Reply
 from standins.services import APP_SECRET, FEED_TOKEN
-from standins.two_shapes import LINES
+from standins.two_shapes import LINES, TwoShapes
 
 from pipeline.prices import load_prices
 
@@ -74,7 +75,8 @@ def everything_said(night):
         for channel in (night.discord.general, night.discord.approvals)
         for message in night.discord.messages(channel)
     ]
-    return [f"{m.content} {json.dumps(m.embeds, ensure_ascii=False)}" for m in messages]
+    texts = [f"{m.content} {json.dumps(m.embeds, ensure_ascii=False)}" for m in messages]
+    return [text.replace("\\_", "_") for text in texts]  # as people see it
 
 
 def strange_keys(night, services):
@@ -256,3 +258,125 @@ async def test_a_death_at_any_paid_call_costs_what_was_under_way(open_online_nig
 async def test_six_deaths_in_one_evening_cost_what_was_under_way(open_online_night):
     planned = {1: ARRIVED, 2: ANSWERED, 3: ANSWERED, 8: BILLED, 13: ARRIVED, 17: BILLED}
     await evening_of_deaths(open_online_night, planned, writer="anthropic")
+
+
+# What may be spent
+
+A_DOLLAR_A_CHARACTER = """
+openai:
+  gpt-6-luna: {tokens_in: 0, tokens_out: 0}
+voices:
+  eleven_multilingual_v2: 1000
+"""
+
+
+async def test_a_budget_for_three_lines_of_eight_speaks_three_and_goes_on_when_raised(
+    open_online_night,
+):
+    written = [line["text"] for line in TwoShapes().script("Socks")["lines"]]
+    budget = {"DAILY_BUDGET_USD": str(sum(map(len, written[:3])))}
+    async with open_online_night(voices={"work_s": 0.2}, **budget) as (night, services):
+        (night.data_dir / "prices.yaml").write_text(A_DOLLAR_A_CHARACTER)
+        await night.launch()
+        night.discord.invoke(night.approver, "make", {"topic": "socks"})
+        await night.until(lambda: waiting(night))
+        status = (await night.ask(night.approver, "status")).replace("\\_", "_")
+        for said in (*waiting(night), status):
+            assert "waits for the budget" in said
+            assert "Line 4 may cost $" in said
+            assert "DAILY_BUDGET_USD" in said
+        assert "start the bot again to go on now" in waiting(night)[0]
+        await night.stop()
+        assert services.elevenlabs.called("speak") == 3
+        assert sorted(services.elevenlabs.texts()) == sorted(written[:3])
+
+        night.extra["DAILY_BUDGET_USD"] = "100000"
+        await night.launch()
+        await night.until(lambda: done(night, "voices"))
+        assert services.elevenlabs.called("speak") == LINES
+        assert sorted(services.elevenlabs.texts()) == sorted(written)
+        assert sum(usd for usd, *_ in spent(night, "voices")) == sum(map(len, written))
+
+
+def waiting(night):
+    return [text for text in everything_said(night) if "waits for the budget" in text]
+
+
+def done(night, stage):
+    return night.rows("SELECT 1 FROM jobs WHERE stage = ? AND state = 'succeeded'", stage)
+
+
+# Audio that must not be published
+
+
+@pytest.mark.slow
+async def test_a_reel_of_the_free_plan_is_shown_and_never_posted(open_online_night):
+    async with open_online_night(voices={"plan": "free"}) as (night, services):
+        await night.launch()
+        night.discord.invoke(night.approver, "make", {"topic": "socks"})
+        draft = await night.draft(1)
+        assert "free plan" in fields_of(draft)["Cannot go out"]
+        night.discord.react(night.approver, draft, "✅")
+        await night.until_state("approved")
+        assert await night.slot_ends() == "empty"
+        assert any("Episode 1 cannot go out: Lines 1, 2" in said for said in everything_said(night))
+        await night.told(night.approver, "publish now", "free plan", {"episode": 1})
+        assert services.elevenlabs.most_at_once("speak") <= 2
+        assert night.instagram.posts == []
+        assert night.instagram.called("create") == 0
+
+
+# Services that are down for good, and services that send us elsewhere
+
+FOR_EVER = 1000
+ATTEMPTS = 3
+"""Of a job; see pipeline/workflow.py."""
+DOWN = (Reply(503, "{}"), Drop(), HTML)
+SOURCES = ("google", "wikipedia", "topstories", "feed")
+
+
+async def failed(night, fault, server, call, command):
+    """Use a command while a call of a service always meets a fault; the sentence of its end."""
+    sql = "SELECT error FROM jobs WHERE state = 'failed' ORDER BY id DESC"
+    before = night.rows(sql)
+    server.fail(call, fault, times=FOR_EVER)
+    await night.ask(night.approver, *command)
+    found = await night.until(lambda: len(now := night.rows(sql)) > len(before) and now)
+    error = found[0][0]
+    told = f"{error} `/render start` tries again."
+    await night.until(lambda: any(told in said for said in everything_said(night)))
+    server.forget_faults()
+    return error
+
+
+async def test_a_service_that_is_down_for_good_is_asked_a_few_times_and_then_left_alone(
+    open_online_night,
+):
+    async with open_online_night(TRENDS="auto") as (night, services):
+        chat, voice, feeds = services.openai, services.elevenlabs, services.feeds
+        await night.launch()
+        for fault in DOWN:
+            for source in SOURCES:
+                feeds.fail(source, fault, times=FOR_EVER)
+            asked = len(feeds.requests)
+            await night.told(night.approver, "trends fetch", "⚠️")
+            assert len(feeds.requests) - asked <= 2 * len(SOURCES)
+            feeds.forget_faults()
+
+        command = ("make", {"topic": "Socks"})
+        for server, call, at_once in (
+            (chat, "chat", 1),
+            (voice, "subscription", 1),
+            (voice, "speak", AT_ONCE),
+        ):
+            for fault in DOWN:
+                asked = server.called(call)
+                error = await failed(night, fault, server, call, command)
+                sent = server.called(call) - asked
+                sys.stdout.write(f"{call} {type(fault).__name__}: {sent} sent: {error}\n")
+                assert error.endswith(".")
+                assert 1 <= sent <= ATTEMPTS * at_once
+                command = ("render start", {"episode": 1})
+        asked = [len(server.requests) for server in (chat, voice, feeds)]
+        await night.settled()
+        assert [len(server.requests) for server in (chat, voice, feeds)] == asked

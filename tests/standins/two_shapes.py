@@ -29,13 +29,13 @@ class TwoShapes:
         if "pitches" in schema["properties"]:
             topics = list(data["topics"])[: data["count"]]
             return json.dumps({"pitches": [self._pitch(int(number)) for number in topics]})
-        return json.dumps(self._script(data["topic"], data.get("premise")))
+        return json.dumps(self.script(data["topic"], data.get("premise")))
 
     def _pitch(self, topic):
         hook, last_line = self._line(LONG), self._line(SHORT)
         return {"topic": topic, "hook": hook, "last_line": last_line, "why": "They disagree."}
 
-    def _script(self, topic, premise):
+    def script(self, topic, premise=None):
         texts = [self._line(SHORT if number % 2 else LONG) for number in range(LINES)]
         texts[1] = f"Look, {topic}!"
         if premise:
