@@ -29,7 +29,9 @@ _WEAK_ENDINGS = """
 _FORBIDDEN_TEXT = (
     (re.compile(r"@\w"), "mentions somebody with @"),
     (
-        re.compile(r"(?i)\bhttps?:|\bwww\.|\b[a-z0-9-]+\.(?:com|net|org|io|tv|gg|ly|me|de|fr)\b"),
+        re.compile(
+            r"(?i)://|\bhttps?:|\bwww\.|\b[a-z0-9-]+\.(?:com|net|org|io|tv|gg|ly|me|de|fr)\b"
+        ),
         "contains a link",
     ),
     (re.compile(r"(?:\+|\b)\d(?:[ ()./-]{0,2}\d){7,}\b"), "contains a phone number"),

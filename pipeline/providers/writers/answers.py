@@ -73,7 +73,7 @@ def read_script(text: str, brief: Brief, show: Show, metadata: ScriptMetadata) -
             episode=brief.episode,
             metadata=metadata.model_copy(update={"gags": _gags(answer.gags, show)}),
             lines=lines,
-            caption=tidied(" ".join(re.split(r"[\r\n]+", answer.caption))),
+            caption=_in_one_line(answer.caption),
             hashtags=hashtags,
         )
     except ValidationError as error:
@@ -99,8 +99,12 @@ def _pitch(pitch: _Pitch, topic: Topic) -> Pitch:
         source=topic.source,
         hook=tidied(pitch.hook) or "-",
         last_line=tidied(pitch.last_line) or "-",
-        why=tidied(pitch.why),
+        why=_in_one_line(pitch.why),
     )
+
+
+def _in_one_line(text: str) -> str:
+    return tidied(" ".join(re.split(r"[\r\n]+", text)))
 
 
 def _read(text: str, form: type[T]) -> T:
