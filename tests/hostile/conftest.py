@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import shutil
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,11 @@ from pipeline.shows import BUNDLED, load_show
 from pipeline.workflow import Lane
 
 SHOW = "butcher_and_nutsy"
+
+
+@pytest.fixture(autouse=True)
+def _no_power_fails(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 @pytest.fixture
