@@ -7,7 +7,6 @@ filled in even between quotes.
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from pipeline.errors import UserError
-from storage.files import sync_folder
+from storage.files import write_atomically
 
 EXAMPLE = ".env.example"
 _LINE = re.compile(
@@ -107,18 +106,9 @@ def _reads_back(text: str, value: str) -> bool:
 def write_privately(path: Path, text: str) -> None:
     """The whole new file or the old one, for its owner only; a link stays a link."""
     path = path.resolve()
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_atomically(path, text.encode(), mode=0o600)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror}); make its folder writable and try again."
         ) from None
-    finally:
-        aside.unlink(missing_ok=True)
-    sync_folder(path.parent)

@@ -6,12 +6,12 @@ The folder is all that is left when a process dies: an outcome that is there is 
 from __future__ import annotations
 
 import json
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pipeline.context import CANCEL_FILE, PROGRESS_FILE
+from pipeline.files import sync, write_whole
 from pipeline.sections import Section
 
 OUTCOME_FILE = "outcome.json"
@@ -72,12 +72,8 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Sync the artefacts, then put the outcome beside them in one step."""
     for path in folder.rglob("*"):
         if path.is_file():
-            _sync(path)
-    aside = folder / f".{OUTCOME_FILE}.part"
-    aside.write_text(outcome.model_dump_json(), encoding="utf-8")
-    _sync(aside)
-    aside.replace(folder / OUTCOME_FILE)
-    _sync(folder)
+            sync(path)
+    write_whole(folder / OUTCOME_FILE, outcome.model_dump_json().encode())
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -116,11 +112,3 @@ def _progress(line: bytes) -> tuple[float, str] | None:
         return float(news["fraction"]), str(news["note"])
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

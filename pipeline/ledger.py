@@ -18,6 +18,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, ValidationError
 
 from pipeline.errors import BudgetSpent
+from pipeline.files import sync
 from pipeline.sections import Section
 
 SLACK_USD = 1e-9
@@ -143,19 +144,10 @@ class Ledger:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        if is_new:
+        if is_new:  # only there after a power cut when its folder was synced, too
             for folder in (self._path.parent, self._path.parent.parent):
-                _sync_folder(folder)
+                sync(folder)
         self._is_torn = False
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file is only there after a power cut when its folder was synced, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def total(costs: list[Cost]) -> Cost:

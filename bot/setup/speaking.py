@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import wave
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from pydantic import SecretStr
 
 from bot import accounts
@@ -17,9 +14,9 @@ from pipeline.config import VoicesConfig
 from pipeline.errors import UserError
 from pipeline.prices import load_prices
 from pipeline.providers import factory
-from pipeline.providers.base import Speech
 from pipeline.providers.voices.costs import greatest_cost_of_line
 from pipeline.providers.voices.plans import is_free
+from pipeline.providers.voices.wav import wav_bytes
 from pipeline.sections import Emotion
 from pipeline.shows import Character, load_show
 from storage.files import write_atomically
@@ -110,7 +107,8 @@ def _sample(data_dir: Path, config: VoicesConfig, character: Character) -> Path:
         path = data_dir / "samples" / f"{character.name.lower()}-{key[:12]}.wav"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)  # before anything is paid
-            write_atomically(path, _wav(voice.speak(SAMPLE, character, Emotion.HAPPY)))
+            speech = voice.speak(SAMPLE, character, Emotion.HAPPY)
+            write_atomically(path, wav_bytes(speech.samples, speech.sample_rate))
         return path
     except OSError as error:
         raise UserError(
@@ -118,16 +116,6 @@ def _sample(data_dir: Path, config: VoicesConfig, character: Character) -> Path:
         ) from None
     finally:
         voice.close()
-
-
-def _wav(speech: Speech) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(speech.sample_rate)
-        file.writeframes((np.clip(speech.samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return buffer.getvalue()
 
 
 def _config(interview: Interview, *, key: str = "") -> VoicesConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.files import write_whole
 from pipeline.reel.characters import Pose, Rig
 from pipeline.reel.svg import rasterise, read_svg, to_text, view_box
 from pipeline.sections import Emotion
@@ -58,16 +58,10 @@ def _paint(show: Show, character: Character, folder: Path) -> Iterator[PaintedPi
 
 
 def _write_png(pixels: NDArray[np.uint8], path: Path) -> str:
-    """Write so that a reader sees the whole file or none; the SHA-256 of what was written."""
+    """The SHA-256 of what was written."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # 3: half as big, twice as slow
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as file:
-        file.write(buffer.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from pipeline.config import VoicesConfig
 from pipeline.context import StageContext
 from pipeline.errors import UserError
+from pipeline.files import write_whole
 from pipeline.providers import factory
 from pipeline.providers.base import Speech
 from pipeline.providers.voices import sound
-from pipeline.providers.voices.store import wav_bytes, write_whole
 from pipeline.providers.voices.takes import Take, Takes, heard_span
+from pipeline.providers.voices.wav import wav_bytes
 from pipeline.sections import Emotion, Line, Phoneme, Script, SpokenLine, Voices, Word
 
 Mark = TypeVar("Mark", Word, Phoneme)

@@ -154,6 +154,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "real").read_text() == "SHOW=new\n"
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "taken").touch()
     with pytest.raises(UserError, match=r"cannot be written .*make its folder writable"):
-        write_privately(tmp_path / "gone" / ".env", "SHOW=new\n")
+        write_privately(tmp_path / "taken" / ".env", "SHOW=new\n")

@@ -119,7 +119,7 @@ def test_an_empty_file_of_ones_own_changes_nothing(own, text):
 )
 def test_a_wrong_file_of_ones_own_is_named_with_the_place(own, text, said):
     folder = own(text)
-    with pytest.raises(UserError, match="prices.yaml") as error:
+    with pytest.raises(UserError, match=r"prices\.yaml") as error:
         load_prices(folder)
     assert said in str(error.value)
     assert "\n" not in str(error.value)

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import logging
-import os
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 from pydantic import AwareDatetime, ValidationError
 
+from pipeline.files import write_whole
 from pipeline.providers.base import Speech
-from pipeline.providers.voices.sound import Samples
+from pipeline.providers.voices.wav import read_wav, wav_bytes
 from pipeline.sections import Phoneme, Section, Sha256, Word
 
 log = logging.getLogger(__name__)
@@ -96,41 +93,9 @@ class SpeechStore:
             plan=speech.plan,
         )
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path.with_suffix(".wav"), sound)
         write_whole(path, kept.model_dump_json().encode())
         return replace(speech, samples=read_wav(sound))
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write aside, to the disk, then rename: readers see the old file or the new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def wav_bytes(samples: Samples, rate: int) -> bytes:
-    """A 16-bit mono WAV file."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return buffer.getvalue()
-
-
-def read_wav(data: bytes) -> Samples:
-    """The samples of a file that `wav_bytes` made."""
-    with wave.open(io.BytesIO(data)) as file:
-        frames = file.readframes(file.getnframes())
-    return np.frombuffer(frames, "<i2").astype(np.float32) / np.float32(32767)

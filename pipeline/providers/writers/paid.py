@@ -6,7 +6,6 @@ attempt: a killed attempt's successor goes on behind the last answer.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from pipeline.config import WriterConfig
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError, UserError
+from pipeline.files import write_whole
 from pipeline.prices import Prices
 from pipeline.providers.base import LanguageModel, Reply, Stop, Turn
 from pipeline.providers.failures import NotBilled
@@ -88,7 +88,7 @@ class PaidCalls:
                 raise self._once_more(error) from error
             cost = cost_of(self._config, self._prices, reply.tokens_in, reply.tokens_out)
             answer = _answer(reply, subject, cost.usd)
-            _keep(path, answer.model_dump_json().encode())
+            write_whole(path, answer.model_dump_json().encode())
             call.paid(cost, reply.request_id)
         return answer
 
@@ -96,7 +96,7 @@ class PaidCalls:
         """It may have been billed each time, so the second one in a job's life is the last."""
         mark = self._ctx.paid_folder / UNREADABLE_FILE
         again = not mark.exists()
-        _keep(mark, b"")
+        write_whole(mark, b"")
         return ProviderError(error.provider, error.message, again)
 
 
@@ -120,19 +120,3 @@ def _read(path: Path, subject: str) -> Answer | None:
     except (FileNotFoundError, ValidationError):
         return None
     return answer if answer.subject == subject else None
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Aside, to the disk, then renamed, and the rename to the disk too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -19,7 +19,8 @@ from pipeline.errors import ProviderError, StageCancelled, UserError
 from pipeline.providers import factory
 from pipeline.providers.base import Speech
 from pipeline.providers.voices import sound
-from pipeline.providers.voices.store import SpeechStore, read_wav
+from pipeline.providers.voices.store import SpeechStore
+from pipeline.providers.voices.wav import read_wav
 from pipeline.sections import Emotion, Line, Phoneme, Script, Voices, Word
 from pipeline.shows import Character, Show, VoiceStyle
 from pipeline.stages import voices
