@@ -7,12 +7,14 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 from standins.deaths import ANSWERED, ARRIVED, BILLED, MOMENTS, Deaths
-from standins.server import HTML, Drop, Reply
+from standins.server import HTML, Drop, Reply, redirect
 from standins.services import APP_SECRET, FEED_TOKEN
 from standins.two_shapes import LINES, TwoShapes
 
+from bot.sandbox.instagram import ForeignUpload
 from pipeline.prices import load_prices
 
 FETCHED = "wordle"
@@ -180,12 +182,21 @@ def death_of(night, deaths):
     )
 
 
+async def has_read_everything(server):
+    """What the dead had sent has arrived: it was in the queue before our own requests."""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(3):
+            async with session.get(f"{server.url}/nothing") as answer:
+                assert answer.status == 404
+
+
 async def live_again(night, services, deaths):
     """Start the bot after each death, until it has died as often as was planned."""
     died = []
     while deaths.planned:
         assert await night.ended(240) == -signal.SIGKILL
         await night.nobody_is_left()
+        await has_read_everything(services.elevenlabs)
         died.append(death_of(night, deaths))
         assert leaks(night, services) == []
         await night.launch()
@@ -380,3 +391,65 @@ async def test_a_service_that_is_down_for_good_is_asked_a_few_times_and_then_lef
         asked = [len(server.requests) for server in (chat, voice, feeds)]
         await night.settled()
         assert [len(server.requests) for server in (chat, voice, feeds)] == asked
+
+
+class Foreigner:
+    """Somebody else's service: keeps every byte that anybody sends to it."""
+
+    def __init__(self):
+        self.heard = []
+        self.url = ""
+
+    async def listen(self, reader, writer):
+        self.heard.append(await reader.read(1 << 16))
+        writer.close()
+
+
+@pytest.fixture
+async def foreigner():
+    made = Foreigner()
+    async with await asyncio.start_server(made.listen, "127.0.0.1", 0) as server:
+        made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield made
+
+
+async def test_a_service_that_sends_us_elsewhere_is_refused_and_nobody_hears_a_key(
+    open_online_night, short_reel, foreigner
+):
+    async with open_online_night(finished=short_reel, TRENDS="auto") as (night, services):
+        away = redirect(f"{foreigner.url}/steal")
+        await night.launch()
+        for source in (*SOURCES, "item"):
+            services.feeds.fail(source, away, times=FOR_EVER)
+        await night.told(night.approver, "trends fetch", "⚠️")
+
+        command = ("make", {"topic": "Socks"})
+        for server, call in (
+            (services.openai, "chat"),
+            (services.elevenlabs, "subscription"),
+            (services.elevenlabs, "speak"),
+        ):
+            error = await failed(night, away, server, call, command)
+            assert "redirect" in error
+            command = ("render start", {"episode": 2})
+
+        elsewhere = ForeignUpload(f"{foreigner.url}/ig-api-upload/v26.0/1")
+        night.instagram.fail("create", elsewhere)
+        await night.approve(await night.draft(1))
+        assert await night.slot_ends() == "failed"
+        assert any("INSTAGRAM_UPLOAD_URL" in said for said in everything_said(night))
+        assert night.instagram.posts == []
+        assert night.instagram.called("upload") == 0
+        assert foreigner.heard == []
+        assert strange_keys(night, services) == []
+        assert leaks(night, services) == []
+
+
+async def test_the_foreigner_would_have_heard_it(foreigner):
+    """The test above could fail."""
+    reader, writer = await asyncio.open_connection(*foreigner.url[7:].split(":"))
+    writer.write(b"Authorization: Bearer key\r\n\r\n")
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert foreigner.heard == [b"Authorization: Bearer key\r\n\r\n"]
