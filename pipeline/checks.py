@@ -101,7 +101,7 @@ def text_problems(where: str, text: str, show: Show, *, spoken: bool) -> list[st
     A caption (not `spoken`) may have line breaks.
     """
     return [
-        *(f"{where} {what}." for form, what in _FORBIDDEN_TEXT if form.search(text)),
+        *(f"{where} {what}." for what in forbidden(text)),
         *_invisible(where, text if spoken else text.replace("\n", " ")),
         *(
             f"{where} contains the blocked word {word!r}."
@@ -109,6 +109,11 @@ def text_problems(where: str, text: str, show: Show, *, spoken: bool) -> list[st
             if names_topic(word, text)
         ),
     ]
+
+
+def forbidden(text: str) -> Iterator[str]:
+    """What no text of ours may have, as the rest of a sentence: "contains a link"."""
+    return (what for form, what in _FORBIDDEN_TEXT if form.search(text))
 
 
 def _invisible(where: str, text: str) -> Iterator[str]:

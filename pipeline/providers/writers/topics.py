@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from pipeline.checks import forbidden
 from pipeline.errors import UserError
 from pipeline.providers.writers.grammar_data import Family, load_grammar
 
@@ -30,11 +31,12 @@ def spoken_topic(topic: str) -> str:
 
     Raises UserError when a voice cannot say it.
     """
-    if re.search(r"@|://|\bwww\.|\b\w+\.(?:com|net|org|io|de|fr|gg|ly)\b", topic, re.IGNORECASE):
+    composed = unicodedata.normalize("NFKC", topic)
+    if re.search(r"@|://|\bwww\.|\b\w+\.(?:com|net|org|io|de|fr|gg|ly)\b", composed, re.IGNORECASE):
         raise UserError(
             f"The topic {_short(topic)} has a mention or a link; give it in plain words."
         )
-    text = "".join(_plain(char) for char in unicodedata.normalize("NFKC", topic))
+    text = "".join(_plain(char) for char in composed)
     text = " ".join(_MARKUP.sub(" ", text).split()).strip(" .,;:!?'\"-–—…()/&+")
     letters = [char for char in text if char.isalpha()]
     if not letters:
@@ -44,6 +46,8 @@ def spoken_topic(topic: str) -> str:
             f"The topic {_short(topic)} is not in Latin letters, which the voices cannot say; "
             "write it in Latin letters."
         )
+    if wrong := next(forbidden(text), None):  # no line may have it, so no line could name it
+        raise UserError(f"The topic {_short(topic)} {wrong}; give it in plain words.")
     if len(text) > LONGEST_TOPIC:
         raise UserError(
             f"The topic {_short(topic)} is too long to say in one breath; "
