@@ -138,7 +138,7 @@ def test_a_hostile_script_is_asked_for_again_or_was_none(ask, service, canary_sh
 
 def test_a_hostile_pitch_is_left_out(ask, service):
     kinds = itertools.cycle(PITCH_ANSWERS)
-    for text in SINGLE[FIRST[service.config.provider] :: 3]:
+    for text in SINGLE[FIRST[service.config.provider] :: 5]:
         made = ask(pitches_stage, TOPICS, first=next(kinds)(text))
         assert {pitch.topic for pitch in made.pitches} == {"Chess", "Yoga"}
         for pitch in made.pitches:

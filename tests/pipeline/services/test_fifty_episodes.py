@@ -14,9 +14,11 @@ from standins.openai import KEY, OpenAI
 
 from bot.app import open_studio
 from bot.settings import load_settings
+from pipeline.config import WriterConfig
 from pipeline.executors import InlineExecutor
 from pipeline.providers.writers.novelty import MOST_OVERLAP, grams, overlap
 from pipeline.providers.writers.prompt import REASONS
+from pipeline.script_files import read_script
 from pipeline.sections import Script
 from pipeline.services.bookkeeping import MEMORY_OF_REJECTIONS, MOST_REJECTIONS
 from pipeline.services.topics import TOPIC_WINDOW
@@ -240,3 +242,19 @@ async def test_a_topic_comes_again_after_its_window_only(studio, feeds, clock):
     clock.now += timedelta(days=3)
     feeds.searches = [("the chess", "900K+", []), ("Sushi", "800K+", [])]
     assert (await make(studio)).episode.topic == "the chess"
+
+
+async def test_a_script_by_hand_whose_date_names_no_zone_is_remembered(studio, model, clock):
+    when = clock.now.replace(tzinfo=None).isoformat()
+    answer = script_about("Chess", 99)
+    text = json.dumps({
+        "lines": answer["lines"],
+        "metadata": {"trends": ["Chess"], "created_at": when},
+    })  # fmt: skip
+    by_hand = read_script(text, studio.show, WriterConfig())
+    await studio.episodes.from_script(by_hand, "Margot")
+    episode = await studio.episodes.make("Ballet", "Margot", until="script")
+    await studio.engine.finished()
+    assert (await studio.episodes.view(episode.id)).script is not None
+    (earlier,) = model.answers.asked[-1]["earlier_reels"]
+    assert earlier.startswith(answer["lines"][0]["text"])
