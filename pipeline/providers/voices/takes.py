@@ -6,11 +6,13 @@ first failure none begins any more; those under way end and are kept, and only t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from types import TracebackType
 
 import numpy as np
 
@@ -52,6 +54,7 @@ class Takes:
         self._store = SpeechStore(ctx.data_dir / "voices")
         self._prices = load_prices(ctx.data_dir)
         self._begun: list[Future[Take]] = []
+        self._failed = threading.Event()
 
     def of(self, lines: Sequence[Line]) -> list[Take]:
         """One take for each line, in their order."""
@@ -74,7 +77,8 @@ class Takes:
             wait(running, return_when=FIRST_COMPLETED)
 
     def _has_failed(self) -> bool:
-        return any(future.done() and future.exception() for future in self._begun)
+        failed = (future.done() and future.exception() for future in self._begun)
+        return self._failed.is_set() or any(failed)
 
     def _report(self, note: str, of: int) -> None:
         self._ctx.report(sum(future.done() for future in self._begun) / of, note)
@@ -101,6 +105,8 @@ class Takes:
                 take.set_result(Take(line, kept, reused=True))
                 return take
             call = self._pay(line, held)
+            # The last in is the first out: who waits for what it holds hears of a failure first.
+            held.push(self._note_failure)
             return pool.submit(self._speak, line, key, call, held.pop_all())
 
     def _may_be_used(self, kept: Speech) -> bool:
@@ -113,6 +119,7 @@ class Takes:
         if not greatest.chars:
             return None
         held.enter_context(self._slots.taken(self._check_going_on))
+        self._check_going_on()  # it may have had to wait, for the same line or for a free call
         return held.enter_context(
             self._ctx.ledger.paying(
                 provider=self._voice.name,
@@ -131,6 +138,15 @@ class Takes:
         self._ctx.check_cancelled()
         if self._has_failed():
             raise StoppedByAnother
+
+    def _note_failure(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._failed.set()
 
     def _speak(self, line: Line, key: str, call: Call | None, held: ExitStack) -> Take:
         """In a thread of the pool; lets go of all that is held for the line."""

@@ -236,6 +236,28 @@ def test_after_a_failure_no_line_begins_and_those_under_way_are_kept(studio: Stu
     assert len(studio.kept()) == len(studio.service.spoken) == called - 1
 
 
+@pytest.mark.parametrize(
+    ("plan", "texts"),
+    [
+        pytest.param("pro", (TEXTS[0], TEXTS[1], TEXTS[0]), id="the same line"),
+        pytest.param("free", TEXTS, id="a free call"),  # two at once
+    ],
+)
+def test_a_line_that_had_to_wait_does_not_begin_after_a_failure(
+    studio: Studio, gate, plan: str, texts: tuple[str, ...]
+) -> None:
+    full = gate(2)
+    studio.service.plan = plan
+    studio.service.fail("speak", Drop(after=True), times=2)
+    with ThreadPoolExecutor() as pool:
+        speaking = pool.submit(studio.speak, texts)
+        full.wait_until_full()
+        full.open()
+        with pytest.raises(ProviderError, match="broke off"):
+            speaking.result(WAIT_S)
+    assert studio.service.called("speak") == 2
+
+
 class FailingVoice:
     """All its lines fail, each with its own error, once all of them are under way."""
 
