@@ -12,7 +12,7 @@ from pipeline.errors import ProviderError
 
 LONGEST_QUOTE = 200
 LONGEST_WAIT_S = 3600.0
-_ADDRESS = re.compile(r"\S+://\S+")
+ADDRESS = re.compile(r"\S+://\S+")
 _KEY_LIKE = re.compile(r"\b(?:sk|key)-[\w*.-]{6,}", re.I)
 _SECONDS = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
 
@@ -47,7 +47,7 @@ def quoted(text: str, *, secret: str = "") -> str:
     """What may be shown of a service's own words: one short line without the key or addresses."""
     if secret:
         text = text.replace(secret, "…")
-    text = _KEY_LIKE.sub("…", _ADDRESS.sub("…", text))
+    text = _KEY_LIKE.sub("…", ADDRESS.sub("…", text))
     plain = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     plain = " ".join(plain.split())
     return plain if len(plain) <= LONGEST_QUOTE else plain[: LONGEST_QUOTE - 1] + "…"

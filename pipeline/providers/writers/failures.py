@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import ProviderError, UserError
-from pipeline.providers.failures import NotBilled, quoted, retry_after_s
+from pipeline.providers.failures import ADDRESS, NotBilled, quoted, retry_after_s
 
 _SPENT = re.compile(r"insufficient_quota|billing|credit balance|exceeded your current quota", re.I)
 _ABOUT_MODEL = re.compile(r"model_not_found|\bmodel\b", re.I)
@@ -44,7 +44,8 @@ class Service:
         """For an answer with an error status; `code` is the service's own word for it."""
         shown = quoted(detail, secret=self.secret)
         said = f" ({shown})" if shown else ""
-        about = f"{code} {detail}"
+        # Without addresses: that of a bill is shown to who asks too often as well.
+        about = f"{code} {ADDRESS.sub('', detail)}"
         if _SPENT.search(about) or status == 402:
             return NotBilled(
                 self.name, "the account's quota or credit is spent; top it up there", False
