@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from pipeline.config import VoicesConfig, WriterConfig
 from pipeline.errors import ProviderError, UserError
+from pipeline.providers.voices import failures
 from pipeline.providers.writers.chat import is_own_server, model_of
 from pipeline.providers.writers.failures import Service
 
@@ -129,7 +130,7 @@ async def plan(config: VoicesConfig) -> Plan:
     match data:
         case {"tier": str(tier), "character_count": int(used), "character_limit": int(limit)}:
             return Plan(tier, used, limit, _moment(data.get("next_character_count_reset_unix")))
-    raise _unreadable_voices()
+    raise failures.unreadable()
 
 
 def _moment(seconds: object) -> datetime | None:
@@ -144,7 +145,7 @@ async def voices(config: VoicesConfig) -> list[AccountVoice]:
     try:
         found = [AccountVoice.model_validate(each) for each in data["voices"]]
     except (KeyError, TypeError, ValidationError):
-        raise _unreadable_voices() from None
+        raise failures.unreadable() from None
     return sorted(found, key=lambda voice: voice.category == "premade")
 
 
@@ -154,7 +155,7 @@ async def voice_name(config: VoicesConfig, voice_id: str, *, variable: str) -> s
     data = await _elevenlabs(config, path, asking_for="`voices_read`", variable=variable)
     name = data.get("name")
     if not isinstance(name, str):
-        raise _unreadable_voices()
+        raise failures.unreadable()
     return name
 
 
@@ -167,25 +168,14 @@ async def _elevenlabs(
     answer = await _get(service, url, {"xi-api-key": key})
     if answer.is_good:
         return dict(answer.data)
-    raise _voices_refused(answer, key, asking_for, variable)
-
-
-def _voices_refused(
-    answer: Answer, key: str, asking_for: str, variable: str
-) -> UserError | ProviderError:
-    # Only here, for the import of the SDK takes a moment.
-    from elevenlabs.core.api_error import ApiError
-
-    from pipeline.providers.voices.failures import translated
-
-    failure = ApiError(
-        headers=dict(answer.headers), status_code=answer.status, body=answer.data or ""
+    raise failures.refused(
+        answer.status,
+        answer.data or "",
+        answer.headers,
+        secret=key,
+        asking_for=asking_for,
+        voice_variable=variable,
     )
-    return translated(failure, secret=key, asking_for=asking_for, voice_variable=variable)
-
-
-def _unreadable_voices() -> ProviderError:
-    return Service("ElevenLabs", "ELEVENLABS", "", "").unreadable()
 
 
 async def _get(service: Service, url: str, headers: Mapping[str, str]) -> Answer:

@@ -26,10 +26,9 @@ from pipeline.addresses import checked_setting
 from pipeline.config import VoicesConfig
 from pipeline.errors import ProviderError, UserError
 from pipeline.providers.base import Speech
-from pipeline.providers.voices import sound
+from pipeline.providers.voices import failures, sound
 from pipeline.providers.voices.costs import model_of
 from pipeline.providers.voices.decoding import decoded
-from pipeline.providers.voices.failures import SERVICE, UNREADABLE, translated
 from pipeline.providers.voices.phonemes import Phonemiser
 from pipeline.providers.voices.spoken import caption_words, spoken_form, written_form
 from pipeline.providers.voices.timing import CharacterTimes, Span, phonemes_in, spans_of, words_in
@@ -48,6 +47,10 @@ FAILURES = (
     *(ApiError, ParsingError, httpx.HTTPError),
     # The SDK builds its objects unchecked, so these come out of a strange answer.
     *(ValueError, TypeError, AttributeError, KeyError),
+)
+NEVER_SENT = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+    *(httpx.UnsupportedProtocol, httpx.ProxyError),
 )
 VOICE_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 
@@ -157,9 +160,26 @@ class ElevenLabsVoice:
         try:
             return call()
         except FAILURES as error:
-            raise translated(
-                error, secret=self._secret, asking_for=asking_for, voice_variable=voice_variable
-            ) from error
+            raise self._translated(error, asking_for, voice_variable) from error
+
+    def _translated(
+        self, error: Exception, asking_for: str, voice_variable: str
+    ) -> UserError | ProviderError:
+        match error:
+            case ApiError():
+                return failures.refused(
+                    error.status_code or 0,
+                    error.body,
+                    error.headers or {},
+                    secret=self._secret,
+                    asking_for=asking_for,
+                    voice_variable=voice_variable,
+                )
+            case httpx.TransportError() if isinstance(error, NEVER_SENT):
+                return failures.unreachable()
+            case httpx.TransportError():
+                return failures.lost(timed_out=isinstance(error, httpx.TimeoutException))
+        return failures.unreadable()
 
     def _voice_id(self, character: Character) -> str:
         """UserError names the setting when there is no voice, or none with such an id."""
@@ -200,7 +220,7 @@ def _voice_variable(character: Character) -> str:
 def _text(answer: object, field: str) -> str:
     value = getattr(answer, field, None)
     if not isinstance(value, str) or not value:
-        raise ProviderError(SERVICE, UNREADABLE)
+        raise failures.unreadable()
     return value
 
 
@@ -208,7 +228,7 @@ def _samples(audio: str) -> sound.Samples:
     try:
         samples = decoded(base64.b64decode(audio, validate=True), SAMPLE_RATE)
     except ValueError as error:
-        raise ProviderError(SERVICE, UNREADABLE) from error
+        raise failures.unreadable() from error
     peak = float(np.abs(samples).max())
     return samples / np.float32(max(1.0, peak / 0.99))
 

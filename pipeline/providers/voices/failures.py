@@ -7,19 +7,11 @@ of a call whose answer may have been lost.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import httpx
-from elevenlabs.core.api_error import ApiError
 
 from pipeline.errors import ProviderError, UserError
 from pipeline.providers.failures import NotBilled, quoted, retry_after_s
 
 SERVICE = "ElevenLabs"
-NEVER_SENT = (
-    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
-    *(httpx.UnsupportedProtocol, httpx.ProxyError),
-)
 BUSY_S = 10.0
 """How long to stay away from a service that is busy and does not say for how long."""
 UNREADABLE = (
@@ -28,32 +20,23 @@ UNREADABLE = (
 )
 
 
-def translated(
-    error: Exception, *, secret: str, asking_for: str, voice_variable: str = ""
+def refused(
+    code: int,
+    body: object,
+    headers: Mapping[str, str],
+    *,
+    secret: str,
+    asking_for: str,
+    voice_variable: str = "",
 ) -> UserError | ProviderError:
-    """The error that people read, for one of the SDK or of httpx below it.
+    """For an answer with an error status, or one that is none.
 
     `asking_for` is the permission that the call needs, `voice_variable` the setting that named
     its voice.
     """
-    if isinstance(error, NEVER_SENT):
-        return NotBilled(SERVICE, "it cannot be reached.", True)
-    if isinstance(error, httpx.TimeoutException):
-        return ProviderError(SERVICE, "it did not answer in time.", True)
-    if isinstance(error, httpx.TransportError):
-        return ProviderError(SERVICE, "the connection broke off before its answer was here.", True)
-    if isinstance(error, ApiError):
-        return _answered(error, secret, asking_for, voice_variable)
-    return ProviderError(SERVICE, UNREADABLE)
-
-
-def _answered(
-    error: ApiError, secret: str, asking_for: str, voice_variable: str
-) -> UserError | ProviderError:
-    code = error.status_code or 0
-    status, message = _detail(error.body)
+    status, message = _detail(body)
     said = quoted(message, secret=secret)
-    wait_s = retry_after_s(error.headers or {})
+    wait_s = retry_after_s(headers)
     if known := _for_people(asking_for, voice_variable).get(status):
         return UserError(known)
     if known_passing := PASSING.get(status):
@@ -65,6 +48,22 @@ def _answered(
             "an upgrade.",
         )
     return _by_code(code, said, wait_s)
+
+
+def unreachable() -> ProviderError:
+    """Nothing was sent."""
+    return NotBilled(SERVICE, "it cannot be reached.", True)
+
+
+def lost(*, timed_out: bool) -> ProviderError:
+    """It may have answered, and billed it."""
+    if timed_out:
+        return ProviderError(SERVICE, "it did not answer in time.", True)
+    return ProviderError(SERVICE, "the connection broke off before its answer was here.", True)
+
+
+def unreadable() -> ProviderError:
+    return ProviderError(SERVICE, UNREADABLE)
 
 
 def _for_people(asking_for: str, voice_variable: str) -> Mapping[str, str]:
@@ -94,7 +93,7 @@ PASSING: Mapping[str, str] = {
 def _by_code(code: int, said: str, wait_s: float | None) -> UserError | ProviderError:
     why = f" ({said})" if said else ""
     if 200 <= code < 300:
-        return ProviderError(SERVICE, UNREADABLE)
+        return unreadable()
     if 300 <= code < 400:
         return NotBilled(
             SERVICE, "it answers with a redirect, which is not followed; check ELEVENLABS_BASE_URL."
@@ -114,7 +113,7 @@ def _by_code(code: int, said: str, wait_s: float | None) -> UserError | Provider
     return NotBilled(SERVICE, f"it refuses the line{why}.")
 
 
-def _detail(body: Any) -> tuple[str, str]:
+def _detail(body: object) -> tuple[str, str]:
     """The service's own word and sentence for the error; both may be empty."""
     detail = body.get("detail", body) if isinstance(body, dict) else body
     if isinstance(detail, list):  # one entry for each field that is wrong
