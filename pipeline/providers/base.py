@@ -43,6 +43,10 @@ class Stop(StrEnum):
     REFUSAL = "refusal"
 
 
+MOST_TOKENS_COUNTED = 10**9
+"""Of one answer: a service that tells more than this is not believed, and no row could hold it."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a language model answered: JSON text when all went well."""

@@ -11,7 +11,7 @@ import httpx2
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.config import WriterConfig
-from pipeline.providers.base import Reply, Stop, Turn
+from pipeline.providers.base import MOST_TOKENS_COUNTED, Reply, Stop, Turn
 from pipeline.providers.writers import chat
 from pipeline.providers.writers.connection import open_http
 from pipeline.providers.writers.failures import Service
@@ -105,10 +105,10 @@ class _Block(BaseModel):
 
 
 class _Usage(BaseModel):
-    input_tokens: int = Field(ge=0)
-    output_tokens: int = Field(ge=0)
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
+    input_tokens: int = Field(ge=0, le=MOST_TOKENS_COUNTED)
+    output_tokens: int = Field(ge=0, le=MOST_TOKENS_COUNTED)
+    cache_creation_input_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS_COUNTED)
+    cache_read_input_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS_COUNTED)
 
     @property
     def whole_input(self) -> int:

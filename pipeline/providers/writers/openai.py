@@ -12,7 +12,7 @@ import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.config import WriterConfig
-from pipeline.providers.base import Reply, Stop, Turn
+from pipeline.providers.base import MOST_TOKENS_COUNTED, Reply, Stop, Turn
 from pipeline.providers.writers import chat
 from pipeline.providers.writers.connection import open_http
 from pipeline.providers.writers.failures import Service
@@ -72,12 +72,13 @@ class OpenAIModel:
             stop = Stop.REFUSAL
         # Without usage, as some local servers answer, count bytes: a token is at least one.
         most_out = min(len(content.encode()), max_tokens) if self._own_server else max_tokens
-        usage = answer.usage or _Usage(prompt_tokens=sent_bytes, completion_tokens=most_out)
+        usage = answer.usage or _Usage()
+        tokens_in, tokens_out = usage.prompt_tokens, usage.completion_tokens
         return Reply(
             text=content,
             stop=stop,
-            tokens_in=usage.prompt_tokens,
-            tokens_out=usage.completion_tokens,
+            tokens_in=sent_bytes if tokens_in is None else tokens_in,
+            tokens_out=most_out if tokens_out is None else tokens_out,
             model=answer.model or self.model,
             request_id=headers.get("x-request-id", ""),
         )
@@ -141,8 +142,8 @@ class _Choice(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS_COUNTED)
+    completion_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS_COUNTED)
 
 
 class _Completion(BaseModel):
