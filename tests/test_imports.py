@@ -11,7 +11,11 @@ import pytest
 import pipeline.services
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "diffusers", "moviepy", "httpx", "discord", "onnxruntime", "av", "apscheduler")
+SDKS = ("openai", "anthropic", "elevenlabs", "httpx2")
+HEAVY = (
+    *("torch", "diffusers", "moviepy", "httpx", "discord", "onnxruntime", "av", "apscheduler"),
+    *SDKS,
+)
 SERVICES = [f"pipeline.services.{m.name}" for m in pkgutil.iter_modules(pipeline.services.__path__)]
 
 
@@ -30,9 +34,16 @@ def test_a_worker_starts_light():
     assert loaded_by("pipeline.worker", "pipeline.runner") == set()
 
 
+def test_what_is_told_about_services_loads_none_of_their_sdks():
+    costs = ("pipeline.estimates", "pipeline.providers.voices.costs")
+    failures = ("pipeline.providers.voices.failures", "pipeline.providers.writers.failures")
+    assert loaded_by(*costs, *failures, "pipeline.providers.factory") == set()
+    assert loaded_by("bot.doctor", "bot.setup.writing", "bot.setup.speaking").isdisjoint(SDKS)
+
+
 def test_the_bot_loads_neither_torch_nor_a_renderer():
-    modules = ("bot.service", "bot.client", "cogs.publishing", "cogs.renders", "cogs.trends")
-    assert loaded_by(*modules) <= {"discord", "apscheduler"}
+    cogs = ("cogs.overview", "cogs.publishing", "cogs.renders", "cogs.scripts", "cogs.trends")
+    assert loaded_by("bot.service", "bot.client", *cogs) <= {"discord", "apscheduler"}
 
 
 def test_the_sandbox_does_not_load_what_it_stands_in_for():
@@ -67,6 +78,7 @@ def importers(package: str) -> set[str]:
         ("discord", ("bot/", "cogs/")),
         ("moviepy", ("pipeline/stages/video.py", "pipeline/reel/")),
         ("torch", ("pipeline/providers/images/",)),
+        *((sdk, ("pipeline/providers/",)) for sdk in SDKS),
         ("requests", ()),
     ],
 )
