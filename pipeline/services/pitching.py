@@ -20,7 +20,7 @@ from pipeline.services.episodes import EpisodeService
 from pipeline.services.trends import TrendService
 from storage.database import Database
 from storage.jobs import Jobs
-from storage.pitches import Board, BoardPitch, BoardState, PitchBoards
+from storage.pitches import ALIVE, Board, BoardPitch, BoardState, PitchBoards
 from storage.states import JobState
 
 log = logging.getLogger(__name__)
@@ -173,10 +173,27 @@ class Pitching:
             await self._advance(board.id)
 
     async def close_stale(self) -> None:
-        """Close boards of yesterday; read their reactions back first."""
-        for board in await self.open():
-            if board.created_at + STALE_AFTER <= self._clock():
+        """Close boards of yesterday; read their reactions back first.
+
+        Those that still wait for their pitches, say for the budget, are not worth paying for.
+        """
+        for board in await self._boards.in_state(*ALIVE):
+            if board.created_at + STALE_AFTER > self._clock():
+                continue
+            if board.state is BoardState.OPEN:
                 await self._boards.end(board.id, BoardState.CLOSED, "Their topics have gone stale")
+            else:
+                await self._give_up(board.id)
+
+    async def _give_up(self, board_id: int) -> None:
+        async with self._db.transaction():
+            board = await self._boards.get(board_id)
+            job = None if board.job_id is None else await self._jobs.get(board.job_id)
+            if board.state is not BoardState.MAKING or (job and job.state is not JobState.QUEUED):
+                return
+            await self._fail(board, "Their topics have gone stale before they could be pitched.")
+            if job and job.stage == "pitches":  # others may wait for a fetch, and it costs nothing
+                await self._engine.cancel(job.id)
 
     async def _advance(self, board_id: int) -> None:
         async with self._db.transaction():

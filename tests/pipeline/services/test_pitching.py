@@ -11,6 +11,7 @@ from pipeline.services.bookkeeping import SHELF_LIFE
 from pipeline.services.pitching import STALE_AFTER
 from storage.errors import InvalidTransition, RecordNotFound
 from storage.pitches import BoardState
+from storage.states import JobState
 from storage.trends import Trends as TrendRows
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -296,6 +297,42 @@ async def test_yesterdays_board_is_closed_and_todays_is_not(desk):
     assert [board.ended for board in await desk.pitching.untold()] == [
         "Their topics have gone stale"
     ]
+
+
+async def test_pitches_that_have_waited_for_a_day_are_not_paid_for_any_more(desk):
+    await desk.trend("Pigeons")
+    board = await desk.pitching.ask(1, "the studio")
+    desk.now = NOW + STALE_AFTER - timedelta(seconds=1)
+    await desk.pitching.close_stale()
+    assert (await desk.jobs.get(board.job_id)).state is JobState.QUEUED
+
+    desk.now = NOW + STALE_AFTER
+    await desk.pitching.close_stale()
+
+    assert (await desk.jobs.get(board.job_id)).state is JobState.CANCELLED
+    assert [board.ended for board in await desk.pitching.untold()] == [
+        "Their topics have gone stale before they could be pitched."
+    ]
+    assert not await desk.pitching.is_any_alive()
+
+
+async def test_a_fetch_goes_on_without_the_board_that_has_waited_for_it_for_a_day(desk):
+    board = await desk.pitching.ask(1, "Margot")
+    desk.now = NOW + STALE_AFTER
+    await desk.pitching.close_stale()
+    (fetch,) = await desk.jobs.open()
+    assert fetch.id == board.job_id
+    assert not await desk.pitching.is_any_alive()
+
+
+async def test_pitches_under_way_are_waited_for(desk):
+    await desk.trend("Pigeons")
+    board = await desk.pitching.ask(1, "Margot")
+    await desk.jobs.claim_due(NOW, ("pitches",), 1)
+    desk.now = NOW + STALE_AFTER
+    await desk.pitching.close_stale()
+    assert (await desk.jobs.get(board.job_id)).state is JobState.RUNNING
+    assert await desk.pitching.is_any_alive()
 
 
 async def test_a_wish_that_is_read_too_late_makes_no_spoiled_reel(desk):
