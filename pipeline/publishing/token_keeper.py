@@ -104,15 +104,15 @@ class TokenKeeper:
         return self._warning(_ends_at(replace(facts, expires_at=renewed.expires_at)))
 
     async def _note(self, facts: TokenFacts) -> KeptToken:
-        """From its first sight on the token's age is known."""
-        before = self._kept
-        if before is not None and before.expires_at == facts.expires_at:
+        """From its first sight on the token's age is known; a clock may have been ahead then."""
+        before, now = self._kept, self._clock()
+        if before and before.expires_at == facts.expires_at and before.since <= now:
             return before
         return await self._write(
             KeptToken(
                 origin=origin_of(self._given),
                 token=before.token if before else None,
-                since=before.since if before else self._clock(),
+                since=min(before.since, now) if before else now,
                 expires_at=facts.expires_at,
             )
         )

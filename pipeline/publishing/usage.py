@@ -6,6 +6,7 @@ https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,7 +56,11 @@ def _fullest(blocks: list[Mapping[str, Any]]) -> float:
 
 
 def _amount(value: object) -> float:
-    return max(0.0, float(value)) if isinstance(value, int | float) else 0.0
+    """Nothing that is found here may spoil the answer that it came with."""
+    try:
+        return max(0.0, float(value)) if isinstance(value, int | float) else 0.0
+    except OverflowError:
+        return math.inf
 
 
 def _blocks(headers: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:

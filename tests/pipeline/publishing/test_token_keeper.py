@@ -90,6 +90,20 @@ async def test_a_day_after_it_was_first_seen_a_token_of_unknown_age_is_refreshed
     assert (await kept.facts()).expires_at == clock() + timedelta(days=60)
 
 
+async def test_a_clock_that_was_years_ahead_puts_no_renewal_off(instagram, keeper, clock):
+    instagram.tokens.known[GIVEN].expires_at = None
+    clock.now = START + timedelta(days=1000)
+    await keeper(instagram).keep()
+    clock.now = START
+    kept = keeper(instagram)
+    await kept.keep()
+    clock.advance(hours=24)
+
+    await kept.keep()
+
+    assert instagram.called("refresh") == 1
+
+
 async def test_a_renewed_token_is_renewed_every_thirty_days(instagram, keeper, clock):
     kept = keeper(instagram)
     for _ in range(60):

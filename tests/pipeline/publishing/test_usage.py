@@ -50,6 +50,9 @@ def usage(clock):
         ({"X-App-Usage": "[99]"}, 0),
         ({"X-Business-Use-Case-Usage": '{"1": [99], "2": {"call_count": 99}}'}, 0),
         ({"X-App-Usage": "[" * 100_000}, 0),
+        ({"X-App-Usage": '{"call_count": Infinity, "total_time": NaN}'}, PAUSE_S),
+        ({"X-App-Usage": f'{{"call_count": {"9" * 400}}}'}, PAUSE_S),
+        (business({"estimated_time_to_regain_access": 10**400}), LONGEST_REGAIN_S),
     ],
     ids=str,
 )
