@@ -132,7 +132,7 @@ def doctor(
     strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
 ) -> None:
     """Check that everything the channel needs is there."""
-    from bot.doctor import examine
+    from bot.doctor.examination import examine
 
     _start(examine(_settings(), verbose=verbose, strict=strict))
 

@@ -38,7 +38,8 @@ def test_what_is_told_about_services_loads_none_of_their_sdks():
     costs = ("pipeline.estimates", "pipeline.providers.voices.costs")
     failures = ("pipeline.providers.voices.failures", "pipeline.providers.writers.failures")
     assert loaded_by(*costs, *failures, "pipeline.providers.factory") == set()
-    assert loaded_by("bot.doctor", "bot.setup.writing", "bot.setup.speaking").isdisjoint(SDKS)
+    asking = ("bot.doctor.examination", "bot.setup.session")
+    assert loaded_by(*asking).isdisjoint(SDKS)
 
 
 def test_the_bot_loads_neither_torch_nor_a_renderer():

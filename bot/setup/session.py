@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from bot import doctor
+from bot.doctor.examination import examine
 from bot.logs import set_up_logging
 from bot.settings import forget_environment
 from bot.setup.discord_server import ask_discord
@@ -45,7 +45,7 @@ def set_up(env_file: Path) -> None:
         interview.save()
     settings = interview.finish()
     person.say(f"\n{env_file} is written, for your eyes only. The doctor says:")
-    code = asyncio.run(doctor.examine(settings, verbose=False, strict=False))
+    code = asyncio.run(examine(settings, verbose=False, strict=False))
     next_command = "emf run" if code == 0 and settings.discord_token else "emf setup"
     person.say(
         f"Next: `{next_command}`" + (", or `emf doctor --verbose` for all." if code else ".")

@@ -16,7 +16,7 @@ from standins.accounts import (
 )
 from standins.elevenlabs import KEY
 
-from bot import doctor
+from bot.doctor import examination, machine, services
 from bot.env_file import values_in
 from bot.sandbox.discord import DiscordSandbox
 from bot.sandbox.instagram import InstagramSandbox
@@ -34,8 +34,9 @@ def _rest_base(monkeypatch):
 @pytest.fixture(autouse=True)
 def _short_doctor(monkeypatch):
     """The doctor's own tests look at this machine; here it looks at what was answered."""
-    slow = (doctor._python_and_packages, doctor._ffmpeg, doctor._offline_voice)
-    monkeypatch.setattr(doctor, "CHECKS", tuple(c for c in doctor.CHECKS if c not in slow))
+    slow = (machine.python_and_packages, machine.ffmpeg, services.offline_voice)
+    checks = tuple(check for check in examination.CHECKS if check not in slow)
+    monkeypatch.setattr(examination, "CHECKS", checks)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""What the doctor asks the services themselves: nothing that is billed, posted or kept."""
+"""What the doctor finds about writers, voices and trends, and asks the services themselves.
+
+Nothing is billed or kept.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import stat
 import tempfile
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bot.accounts import Plan, check_model, plan, voice_name
 from bot.choices import is_paid, voices_config, writer_config
-from bot.findings import Finding, Level, error, ok, warning
+from bot.doctor.findings import Finding, Level, error, ok, warning
 from bot.settings import Settings
 from pipeline.config import VoicesConfig
 from pipeline.errors import ProviderError, UserError
@@ -20,7 +22,6 @@ from pipeline.prices import load_prices
 from pipeline.providers.voices.plans import CALLS_AT_ONCE, is_free
 from pipeline.providers.writers.chat import model_of
 from pipeline.shows import Show, load_show
-from storage.folder import DataFolder
 
 if TYPE_CHECKING:
     from pipeline.providers.base import TrendSource
@@ -43,6 +44,20 @@ async def writer(settings: Settings) -> list[Finding]:
     except ProviderError as failure:
         return [_failed(failure)]
     return [ok(f"writer {config.provider}: {model_of(config)} can be used")]
+
+
+async def offline_voice(settings: Settings) -> list[Finding]:
+    from pipeline.providers import factory
+
+    if settings.voice_choice() != "offline":
+        return []
+    try:
+        voice = await asyncio.to_thread(factory.voice, VoicesConfig())
+    except ProviderError as failure:
+        return [error(str(failure))]
+    if "kokoro" not in voice.name:
+        return [warning(f"the voice is {voice.name}; the better one is missing or damaged.")]
+    return [ok(f"voice {voice.name}")]
 
 
 async def voices(settings: Settings) -> list[Finding]:
@@ -131,21 +146,6 @@ async def money(settings: Settings) -> list[Finding]:
             )
         )
     return found or [ok(f"budgets are set, prices are of {prices.dated:%d %B %Y}")]
-
-
-async def private_files(settings: Settings) -> list[Finding]:
-    """Who else on this machine can read the keys."""
-    files = [path for path in (Path(".env"), *_token_files(settings)) if path.is_file()]
-    return [
-        warning(f"{path} can be read by others; run `chmod 600 {path}`.")
-        if stat.S_IMODE(path.stat().st_mode) & 0o077
-        else ok(f"{path} is for its owner only")
-        for path in files
-    ]
-
-
-def _token_files(settings: Settings) -> list[Path]:
-    return sorted(DataFolder(settings.data_dir).secrets.glob("*"))
 
 
 def _failed(failure: UserError | ProviderError) -> Finding:

@@ -6,8 +6,8 @@ from contextlib import closing
 import discord
 import pytest
 
-import bot.doctor
-from bot.doctor import examine
+from bot.doctor import examination, services
+from bot.doctor.examination import examine
 from bot.sandbox.discord import DiscordSandbox, Permission
 from bot.sandbox.instagram import InstagramSandbox
 from bot.settings import load_settings
@@ -22,8 +22,8 @@ def _rest_base(monkeypatch):
 @pytest.fixture(autouse=True)
 def _without_the_voice(monkeypatch):
     """Reading its weights takes seconds; test_voices_are_looked_at does it once."""
-    checks = tuple(check for check in bot.doctor.CHECKS if check is not bot.doctor._offline_voice)
-    monkeypatch.setattr("bot.doctor.CHECKS", checks)
+    checks = tuple(check for check in examination.CHECKS if check is not services.offline_voice)
+    monkeypatch.setattr(examination, "CHECKS", checks)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ async def test_instagram_is_asked_for_its_quota(settings, findings):
 
 
 async def test_voices_are_looked_at(settings):
-    (found,) = await bot.doctor._offline_voice(settings())
+    (found,) = await services.offline_voice(settings())
     assert "kokoro" in found.text
 
 

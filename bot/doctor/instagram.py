@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.app import open_publisher, utc_now
-from bot.findings import Finding, Level, error, ok, warning
+from bot.doctor.findings import Finding, Level, error, ok, warning
 from bot.settings import Settings
 from pipeline.errors import ProviderError
 from pipeline.publishing.base import Unseen

@@ -13,8 +13,8 @@ from standins.accounts import (
 from standins.elevenlabs import DEEP_VOICE, HIGH_VOICE, KEY
 from standins.server import HTML, Drop, Garbled, Half, Reply, redirect
 
-from bot import live_checks
-from bot.findings import Level
+from bot.doctor import machine, services
+from bot.doctor.findings import Level
 from bot.settings import load_settings
 from pipeline.errors import ProviderError
 from pipeline.providers import factory
@@ -73,29 +73,29 @@ def speaking_with(service, key=KEY, **more):
 
 
 async def test_offline_nobody_is_asked(look):
-    assert await look(live_checks.writer) == [(Level.OK, "writer offline")]
-    assert await look(live_checks.voices) == []
-    assert await look(live_checks.money) == [(Level.OK, "nothing that costs money is used")]
-    assert await look(live_checks.trends, trends="offline") == []
+    assert await look(services.writer) == [(Level.OK, "writer offline")]
+    assert await look(services.voices) == []
+    assert await look(services.money) == [(Level.OK, "nothing that costs money is used")]
+    assert await look(services.trends, trends="offline") == []
 
 
 async def test_a_good_key_and_model_are_fine(look, openai, anthropic):
-    (found,) = await look(live_checks.writer, **writing_with(openai))
+    (found,) = await look(services.writer, **writing_with(openai))
     assert found == (Level.OK, "writer openai: gpt-x can be used")
-    (found,) = await look(live_checks.writer, **asking(anthropic))
+    (found,) = await look(services.writer, **asking(anthropic))
     assert found == (Level.OK, "writer anthropic: claude-x can be used")
 
 
 async def test_a_wrong_key_is_an_error_that_names_it(look, openai, anthropic, elevenlabs):
-    ((level, text),) = await look(live_checks.writer, **writing_with(openai, key="sk-wrong-canary"))
+    ((level, text),) = await look(services.writer, **writing_with(openai, key="sk-wrong-canary"))
     assert (level, "OPENAI_API_KEY" in text, "canary" in text) == (Level.ERROR, True, False)
-    ((level, text),) = await look(live_checks.writer, **asking(anthropic, key="wrong-canary"))
+    ((level, text),) = await look(services.writer, **asking(anthropic, key="wrong-canary"))
     assert (level, "ANTHROPIC_API_KEY" in text, "canary" in text) == (Level.ERROR, True, False)
-    ((level, text),) = await look(live_checks.voices, **speaking_with(elevenlabs, key="a-canary"))
+    ((level, text),) = await look(services.voices, **speaking_with(elevenlabs, key="a-canary"))
     assert (level, "ELEVENLABS_API_KEY" in text, "canary" in text) == (Level.ERROR, True, False)
 
 
-@pytest.mark.parametrize("check", [live_checks.writer, live_checks.voices])
+@pytest.mark.parametrize("check", [services.writer, services.voices])
 async def test_a_key_that_no_header_can_carry_is_one_sentence(look, check):
     values = {"openai_api_key": "sk-canäry", "elevenlabs_api_key": "sk-canäry", **VOICES}
     ((level, text),) = await look(check, **values)
@@ -104,17 +104,17 @@ async def test_a_key_that_no_header_can_carry_is_one_sentence(look, check):
 
 
 async def test_an_unknown_model_is_an_error(look, openai, anthropic):
-    ((level, text),) = await look(live_checks.writer, **writing_with(openai, model="gpt-y"))
+    ((level, text),) = await look(services.writer, **writing_with(openai, model="gpt-y"))
     assert level is Level.ERROR
     assert "does not list the model gpt-y; set LLM_MODEL to one that it has (gpt-x)." in text
-    ((level, text),) = await look(live_checks.writer, **asking(anthropic, model="claude-y"))
+    ((level, text),) = await look(services.writer, **asking(anthropic, model="claude-y"))
     assert (level, "claude-y" in text, "LLM_MODEL" in text) == (Level.ERROR, True, True)
 
 
 async def test_a_server_of_ones_own_needs_no_key(look):
     with OpenaiModels(key="", models=("llama3.2:latest",)) as ollama:
         values = writing_with(ollama, key=None, model="llama3.2") | {"writer": "openai"}
-        ((level, _),) = await look(live_checks.writer, **values)
+        ((level, _),) = await look(services.writer, **values)
         assert level is Level.OK
         assert "authorization" not in ollama.requests[0].headers
 
@@ -122,7 +122,7 @@ async def test_a_server_of_ones_own_needs_no_key(look):
 async def test_a_model_that_only_its_own_server_knows_may_work(look):
     with OpenaiModels(key="", models=("llama.gguf",)) as server:
         values = writing_with(server, key=None, model="any") | {"writer": "openai"}
-        ((level, text),) = await look(live_checks.writer, **values)
+        ((level, text),) = await look(services.writer, **values)
         assert (level, "(llama.gguf)" in text) == (Level.WARNING, True)
 
 
@@ -144,11 +144,11 @@ async def test_trouble_at_a_service_is_one_finding(
 ):
     openai.fail("models", fault)
     anthropic.fail("model", fault)
-    found = await look(live_checks.writer, **writing_with(openai))
-    found += await look(live_checks.writer, **asking(anthropic))
+    found = await look(services.writer, **writing_with(openai))
+    found += await look(services.writer, **asking(anthropic))
     assert [each[0] for each in found] == [level, level]
     elevenlabs.fail("subscription", fault)
-    assert len(await look(live_checks.voices, **speaking_with(elevenlabs))) == 1
+    assert len(await look(services.voices, **speaking_with(elevenlabs))) == 1
 
 
 async def test_a_redirect_is_not_followed_and_no_key_leaves(look, openai, anthropic, elevenlabs):
@@ -157,15 +157,15 @@ async def test_a_redirect_is_not_followed_and_no_key_leaves(look, openai, anthro
         openai.fail("models", target)
         anthropic.fail("model", target)
         elevenlabs.fail("subscription", target)
-        await look(live_checks.writer, **writing_with(openai))
-        await look(live_checks.writer, **asking(anthropic))
-        ((level, text),) = await look(live_checks.voices, **speaking_with(elevenlabs))
+        await look(services.writer, **writing_with(openai))
+        await look(services.writer, **asking(anthropic))
+        ((level, text),) = await look(services.voices, **speaking_with(elevenlabs))
         assert foreign.requests == []
     assert (level, "redirect" in text) == (Level.ERROR, True)
 
 
 async def test_plan_and_voices_of_elevenlabs_are_told_and_nothing_is_spoken(look, elevenlabs):
-    found = await look(live_checks.voices, **speaking_with(elevenlabs))
+    found = await look(services.voices, **speaking_with(elevenlabs))
     assert found == [
         (
             Level.OK,
@@ -180,7 +180,7 @@ async def test_plan_and_voices_of_elevenlabs_are_told_and_nothing_is_spoken(look
 
 async def test_a_free_plan_and_its_limits_are_warned_of(look):
     with ElevenlabsAccount(plan="free", used=9_500, limit=10_000) as service:
-        found = await look(live_checks.voices, **speaking_with(service))
+        found = await look(services.voices, **speaking_with(service))
     warnings = " ".join(text for level, text in found if level is Level.WARNING)
     assert "only 500 of 10,000 characters are left" in warnings
     assert "audio of the free plan is never published" in warnings
@@ -189,7 +189,7 @@ async def test_a_free_plan_and_its_limits_are_warned_of(look):
 
 async def test_a_voice_that_is_missing_or_unknown_is_an_error(look, elevenlabs):
     values = speaking_with(elevenlabs, elevenlabs_voice_butcher="", elevenlabs_voice_nutsy="gone")
-    _, (one, butcher), (two, nutsy) = await look(live_checks.voices, **values)
+    _, (one, butcher), (two, nutsy) = await look(services.voices, **values)
     assert (one, two) == (Level.ERROR, Level.ERROR)
     assert butcher.startswith("ELEVENLABS_VOICE_BUTCHER is empty; choose a voice")
     assert "ELEVENLABS_VOICE_NUTSY" in nutsy
@@ -197,7 +197,7 @@ async def test_a_voice_that_is_missing_or_unknown_is_an_error(look, elevenlabs):
 
 async def test_a_key_without_a_permission_says_which(look):
     with ElevenlabsAccount(permissions=frozenset({"text_to_speech"})) as service:
-        ((level, text),) = await look(live_checks.voices, **speaking_with(service))
+        ((level, text),) = await look(services.voices, **speaking_with(service))
     assert (level, "`user_read`" in text) == (Level.ERROR, True)
 
 
@@ -221,7 +221,7 @@ async def test_each_trend_source_is_asked_once_and_a_failing_one_is_a_warning(
         Source("feed:a.example", []),
     ]
     monkeypatch.setattr(factory, "trend_sources", lambda config, folder: sources)
-    assert await look(live_checks.trends) == [
+    assert await look(services.trends) == [
         (Level.OK, "trends from google: there are some"),
         (Level.WARNING, "trends: wikipedia: it cannot be reached"),
         (Level.OK, "trends from feed:a.example: none just now"),
@@ -231,19 +231,19 @@ async def test_each_trend_source_is_asked_once_and_a_failing_one_is_a_warning(
 
 async def test_spending_without_a_budget_is_a_warning(look):
     paid = {"openai_api_key": OPENAI_KEY}
-    ((level, text),) = await look(live_checks.money, **paid)
+    ((level, text),) = await look(services.money, **paid)
     assert (level, "No budget is set" in text) == (Level.WARNING, True)
-    ((level, _),) = await look(live_checks.money, **paid, daily_budget_usd=1)
+    ((level, _),) = await look(services.money, **paid, daily_budget_usd=1)
     assert level is Level.OK
 
 
 async def test_old_prices_are_a_warning(look, tmp_path):
     (tmp_path / "prices.yaml").write_text("dated: 2025-01-31\n")
     values = {"openai_api_key": OPENAI_KEY, "daily_budget_usd": 1}
-    ((level, text),) = await look(live_checks.money, **values)
+    ((level, text),) = await look(services.money, **values)
     assert (level, "The prices are of 31 January 2025" in text) == (Level.WARNING, True)
     (tmp_path / "prices.yaml").write_text(f"dated: {date.today()}\n")  # noqa: DTZ011
-    ((level, _),) = await look(live_checks.money, **values)
+    ((level, _),) = await look(services.money, **values)
     assert level is Level.OK
 
 
@@ -253,10 +253,10 @@ async def test_files_with_keys_that_others_can_read_are_a_warning(look, tmp_path
     token.parent.mkdir()
     for path in (tmp_path / ".env", token):
         path.touch(mode=0o600)
-    assert {level for level, _ in await look(live_checks.private_files)} == {Level.OK}
+    assert {level for level, _ in await look(machine.private_files)} == {Level.OK}
     (tmp_path / ".env").chmod(0o640)
     token.chmod(0o604)
-    (one, env), (two, kept) = await look(live_checks.private_files)
+    (one, env), (two, kept) = await look(machine.private_files)
     assert (one, two) == (Level.WARNING, Level.WARNING)
     assert env == ".env can be read by others; run `chmod 600 .env`."
     assert kept.endswith(f"run `chmod 600 {token}`.")

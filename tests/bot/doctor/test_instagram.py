@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.findings import Level
-from bot.instagram_checks import publisher
+from bot.doctor.findings import Level
+from bot.doctor.instagram import publisher
 from bot.sandbox.instagram import Drop, InstagramSandbox, Post
 from bot.settings import load_settings
 

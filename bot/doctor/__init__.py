@@ -1,0 +1,1 @@
+"""`emf doctor`: everything the channel needs, looked at without side effects."""
