@@ -84,10 +84,12 @@ class Ledger:
         self._path = path
         self._allowance_usd = allowance_usd
         self._lock = threading.Lock()
-        self._costs: dict[int, Cost] = {}
+        # An attempt is there already where a backup was restored that knows nothing of it.
+        before = read_receipts(path) if path else []
+        self._costs = {receipt.intent.call: receipt.cost for receipt in before}
         """The greatest cost of calls under way or lost, the real one of the others."""
-        self._calls = 0
-        self._is_torn = False
+        self._calls = max(self._costs, default=0)
+        self._is_torn = path is not None and path.exists()
 
     @property
     def spent(self) -> Cost:
@@ -119,11 +121,12 @@ class Ledger:
     def _refuse_what_does_not_fit(self, what: str, greatest: Cost) -> None:
         if self._allowance_usd is None:
             return
-        left = self._allowance_usd - sum(cost.usd for cost in self._costs.values())
+        spent = sum(cost.usd for cost in self._costs.values())
+        left = max(self._allowance_usd - spent, 0.0)
         if greatest.usd > left + SLACK_USD:
             raise BudgetSpent(
                 f"{what[:1].upper()}{what[1:]} may cost ${greatest.usd:.4f} and "
-                f"${max(left, 0):.4f} of the budget is left; it goes on when DAILY_BUDGET_USD "
+                f"${left:.4f} of the budget is left; it goes on when DAILY_BUDGET_USD "
                 "and MONTHLY_BUDGET_USD allow it."
             )
 

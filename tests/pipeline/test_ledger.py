@@ -47,6 +47,25 @@ def test_each_line_is_synced_with_its_file_and_a_new_file_with_its_folder(file, 
     assert synced[3:] == [("receipts-1.jsonl", 2)]
 
 
+def test_a_ledger_goes_on_behind_what_its_file_holds_already(file):
+    with paying(Ledger(file), "line 1") as call:
+        call.paid(DIME, "req-1")
+    with file.open("a") as torn:
+        torn.write('{"intent": {"call"')
+
+    ledger = Ledger(file, allowance_usd=0.15)
+    with pytest.raises(BudgetSpent), paying(ledger):
+        pass
+    with paying(ledger, "line 2", Cost(usd=0.05)) as call:
+        call.paid(Cost(usd=0.03), "req-2")
+
+    assert [(r.intent.what, r.request_id) for r in read_receipts(file)] == [
+        ("line 1", "req-1"),
+        ("line 2", "req-2"),
+    ]
+    assert ledger.spent.usd == pytest.approx(0.13)
+
+
 def test_an_intent_that_cannot_be_written_sends_nothing(file, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
