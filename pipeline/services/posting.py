@@ -183,7 +183,8 @@ class Posting:
         except Passing as error:
             if post.waits == ASK_AFTER:
                 self._tell(post, PostEventKind.WAITING, f"{error} The post waits.")
-            return await self._wait(post, str(error), error.retry_after_s or _backoff_s(post.waits))
+            seconds = max(error.retry_after_s or 0.0, _backoff_s(post.waits))
+            return await self._wait(post, str(error), seconds)
         except PublishError as error:
             return await self._stop(post, error)
         except ProviderError as error:  # approvals could not be read
