@@ -48,7 +48,7 @@ _COMMAND = re.compile(r"(`/[a-z][a-z0-9 -]*`)")
 _ADDRESS = re.compile(r"https://[\w.~:/?#!$&+,;=%-]+")
 _JOINING = "\n\u200c\u200d"
 """Invisible, and part of words in some languages and of emoji."""
-LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject"
+LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject (with a reason)"
 
 
 def plain(text: str, limit: int = 1000) -> str:
@@ -170,11 +170,16 @@ def progress_text(episode: Episode, job: Job, made: int, stages: int) -> str:
     topic = f" — {plain(episode.topic, 120)}" if episode.topic else ""
     head = f"**Episode {episode.id}**{topic}\n{bar(done)} {done:.0%}"
     if waits_for_budget(job):
-        return (
-            f"{head} · waits for the budget\n{plain(job.error, 500)} Raise it and start the bot "
-            f"again to go on now, or stop it with `/render cancel {job.id}`."
-        )
+        return f"{head} · waits for the budget\n{budget_text(job)}"
     return f"{head} · {words}{note}"
+
+
+def budget_text(job: Job) -> str:
+    """Why a job waits for the budget, and what people can do."""
+    return (
+        f"{plain(job.error, 500)} Raise it and start the bot again to go on now, or stop it with "
+        f"`/render cancel {job.id}`."
+    )
 
 
 def waits_for_budget(job: Job) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from cogs._embeds import BLUE, GREY, plain, told
+from cogs._embeds import BLUE, GREY, budget_text, plain, told
 from cogs._votes import UNKNOWN_MESSAGE, UNREACHABLE, Emoji, Sign, is_same, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.errors import StorageError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bot.client import StudioBot
     from pipeline.services.pitching import Chosen
     from storage.pitches import Board, BoardPitch
+    from storage.records import Job
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,13 @@ class PitchDesk:
         """A job has ended: post the board it has made, or say that it failed."""
         await self._pitching.advance()
         await self._catch_up()
+
+    async def waits(self, job: Job) -> None:
+        """Say that the pitches of a job wait for the budget, where they were asked for."""
+        for board in await self._pitching.made_by(job.id):
+            with _troubles_logged(board):
+                text = f"Pitches {board.id} wait for the budget. {budget_text(job)}"
+                await self._say(board, text)
 
     async def reacted(self, emoji: Emoji, board: Board, who: str) -> None:
         """What a member with the role asks for with a reaction on a board."""

@@ -60,10 +60,10 @@ class Renders(commands.Cog):
     async def cancel(self, ctx: Context, job: int) -> None:
         await ctx.defer(ephemeral=True)
         stopped = await self.bot.studio.episodes.cancel(job)
-        await ctx.send(
-            f"Job {job} is being stopped; `/render start {stopped.episode_id}` goes on later.",
-            ephemeral=True,
-        )
+        text = f"Job {job} is being stopped"
+        if stopped.episode_id is not None:
+            text += f"; `/render start {stopped.episode_id}` goes on later"
+        await ctx.send(f"{text}.", ephemeral=True)
 
     @commands.Cog.listener()
     async def on_studio_job(self, event: JobEvent) -> None:

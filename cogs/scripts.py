@@ -112,9 +112,14 @@ class Scripts(commands.Cog):
 
     @commands.Cog.listener()
     async def on_studio_job(self, event: JobEvent) -> None:
-        """What a board waits for has ended: the sources were asked, or the pitches are written."""
+        """What a board waits for has ended: the sources were asked, or the pitches are written.
+
+        Or it has to wait for the budget.
+        """
         if event.job.stage in ("trends", "pitches") and event.kind in ENDS:
             await self.bot.pitches.go_on()
+        elif event.job.stage == "pitches" and event.kind == "waiting":
+            await self.bot.pitches.waits(event.job)
 
 
 def _emotion(word: str | None) -> Emotion | None:

@@ -143,6 +143,14 @@ class Pitching:
         """Those that people can choose from, the oldest first."""
         return await self._boards.in_state(BoardState.OPEN)
 
+    async def made_by(self, job_id: int) -> list[Board]:
+        """Those that the job is writing the pitches of."""
+        return [
+            board
+            for board in await self._boards.in_state(BoardState.MAKING)
+            if board.job_id == job_id
+        ]
+
     async def is_any_alive(self) -> bool:
         """Whether people have pitches to choose from, or will have soon."""
         return bool(await self._boards.in_state(BoardState.MAKING, BoardState.OPEN))

@@ -1,12 +1,15 @@
 """Boards of pitches in the approval channel: shown once, chosen from once, whatever happens."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from pipeline.engine import EventKind, JobEvent
 from pipeline.errors import UserError
 from storage.pitches import BoardState
+from storage.states import JobState
 
 NUMBERS = ["1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣"]
 
@@ -86,6 +89,25 @@ async def test_pitches_asked_for_are_shown_in_the_approval_channel(
         assert "*Everybody asks.*" in field["value"]
     assert not message.pings
     assert await episodes(studio) == []
+
+
+async def test_pitches_that_wait_for_the_budget_say_so_where_they_were_asked_for(
+    bot, world, studio, io
+):
+    io.holding = True
+    board = await studio.pitching.ask(5, "a test")
+    jobs = await studio.episodes.open_jobs()
+    (job,) = (job for job in jobs if job.id == board.job_id)
+    waiting = replace(
+        job, state=JobState.QUEUED, error_kind="budget", error="Pitches may cost *$0.04*."
+    )
+    bot.dispatch("studio_job", JobEvent(EventKind.WAITING, replace(waiting, stage="pitches")))
+    message = await world.wait_for_message(lambda message: "wait for the budget" in message.content)
+    assert message.content == (
+        r"Pitches 1 wait for the budget. Pitches may cost \*$0.04\*. Raise it and start the bot "
+        f"again to go on now, or stop it with `/render cancel {job.id}`."
+    )
+    io.release()
 
 
 async def test_a_board_is_posted_once(bot, world, pitched):

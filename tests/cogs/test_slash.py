@@ -187,6 +187,14 @@ async def test_a_cancelled_job_goes_on_later(studio, cpu, margot, reply_to, says
     await draft_of(1)
 
 
+async def test_a_cancelled_job_without_an_episode_names_none(studio, io, margot, reply_to):
+    io.holding = True
+    job = await studio.trends.fetch()
+    reply = await reply_to(margot, "render cancel", {"job": job.id})
+    assert reply.content == f"Job {job.id} is being stopped."
+    io.release()
+
+
 async def test_cancelling_what_has_ended_is_a_sentence(studio, make, margot, reply_to):
     await make()
     ended = (await studio.episodes.jobs_of(1))[0]
