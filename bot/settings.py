@@ -105,6 +105,23 @@ class Settings(BaseSettings):
     video_fps: Annotated[int, Field(ge=23, le=60)] = 30
     heartbeat_url: AnyHttpUrl | None = None
 
+    @field_validator(
+        "discord_token",
+        "openai_api_key",
+        "anthropic_api_key",
+        "elevenlabs_api_key",
+        "meta_access_token",
+        "meta_app_secret",
+        "hf_token",
+    )
+    @classmethod
+    def _can_be_sent(cls, secret: SecretStr | None) -> SecretStr | None:
+        """No header carries other characters; copied keys bring spaces and invisible ones along."""
+        text = secret.get_secret_value().strip() if secret else ""
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("holds a character that no key has; copy it once more")
+        return SecretStr(text) if text else None
+
     @field_validator("timezone")
     @classmethod
     def _zone_exists(cls, name: str) -> str:

@@ -61,6 +61,25 @@ def test_a_wrong_secret_is_not_repeated(env_file):
     assert "hunter2secret" not in str(raised.value)
 
 
+SECRETS = [name for name, field in Settings.model_fields.items() if "Secret" in repr(field)]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("text", ["canary\u200b123456", "canaryé123456", "canary\n123456"])
+def test_a_key_that_no_header_carries_is_refused_without_being_shown(name, text):
+    with pytest.raises(UserError, match=f"{name.upper()}: holds a character") as raised:
+        load_settings(None, **{name: text})
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_spaces_around_a_key_are_no_part_of_it(name):
+    assert getattr(load_settings(None, **{name: " canary123\n"}), name).get_secret_value() == (
+        "canary123"
+    )
+    assert getattr(load_settings(None, **{name: " \n"}), name) is None
+
+
 def test_a_provider_of_a_later_version_is_refused_with_the_way_on(env_file):
     with pytest.raises(UserError, match="IMAGES=diffusion is not part of this version; set"):
         load_settings(env_file("IMAGES=diffusion")).studio_config()
