@@ -48,7 +48,10 @@ _COMMAND = re.compile(r"(`/[a-z][a-z0-9 -]*`)")
 _ADDRESS = re.compile(r"https://[\w.~:/?#!$&+,;=%-]+")
 _JOINING = "\n\u200c\u200d"
 """Invisible, and part of words in some languages and of emoji."""
-LEGEND = "✅ approve · ❌ reject · 🔁 make it again — or /publish approve, /publish reject (with a reason)"
+LEGEND = (
+    "✅ approve · ❌ reject · 🔁 make it again — "
+    "or /publish approve, /publish reject (which takes a reason)"
+)
 
 
 def plain(text: str, limit: int = 1000) -> str:
