@@ -53,6 +53,7 @@ def run() -> None:
     from bot.errors import sentence
     from pipeline.errors import ProviderError, UserError
     from storage.errors import StorageError, StorageUnusable
+    from storage.folder import BESIDE_A_BOT
 
     try:
         code = app(standalone_mode=False, prog_name="emf")
@@ -61,7 +62,7 @@ def run() -> None:
     except (UserError, StorageError) as error:
         text = str(error)
         command = next((word for word in sys.argv[1:] if word in SLASH), None)
-        if isinstance(error, StorageUnusable) and "slash commands" in text and command:
+        if isinstance(error, StorageUnusable) and BESIDE_A_BOT in text and command:
             text += f" For this one: {SLASH[command]}."
         _fail(text, 2)
     except ProviderError as error:

@@ -12,6 +12,8 @@ from typing import Self
 
 from storage.errors import StorageUnusable
 
+BESIDE_A_BOT = "stop it or use its slash commands"
+
 
 class FolderLock:
     """Held until `release()` or the end of the process."""
@@ -102,9 +104,9 @@ class DataFolder:
         except OSError as error:
             text = os.pread(descriptor, 200, 0).decode(errors="replace")
             os.close(descriptor)
+            way_on = "wait for it or stop it" if text.startswith("emf ") else BESIDE_A_BOT
             raise StorageUnusable(
-                f"{text or 'Another process'} is using {self.given}; "
-                "stop it or use its slash commands."
+                f"{text or 'Another process'} is using {self.given}; {way_on}."
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{holder} (pid {os.getpid()})".encode(), 0)

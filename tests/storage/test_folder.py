@@ -28,6 +28,14 @@ def test_a_second_holder_is_told_who_has_it(folder):
     )
 
 
+def test_a_second_command_is_told_to_wait_as_a_command_has_no_slash_commands(folder):
+    with folder.lock("emf make"), pytest.raises(StorageUnusable) as refusal:
+        folder.lock("emf script")
+    assert str(refusal.value) == (
+        f"emf make (pid {os.getpid()}) is using {folder.given}; wait for it or stop it."
+    )
+
+
 def test_a_released_lock_can_be_taken_again(folder):
     folder.lock("A bot").release()
     with folder.lock("emf make"):
