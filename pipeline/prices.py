@@ -79,15 +79,19 @@ def load_prices(data_dir: Path | None = None) -> Prices:
     """The bundled table with the user's own on top; UserError names what is wrong in that."""
     prices = Prices.model_validate(_read(BUNDLED))
     own = data_dir / "prices.yaml" if data_dir else None
-    if own is None or not own.is_file():
+    if own is None or not (own.exists() or own.is_symlink()):
         return prices
     try:
         added = Prices.model_validate({"dated": prices.dated, **_read(own)})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{own}: {where}: {first['msg']}.") from error
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(
+            f"{own}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}; write it as in "
+            "pipeline/prices.yaml, or remove it."
+        ) from error
+    except (OSError, yaml.YAMLError, ValueError, TypeError) as error:
+        # PyYAML raises ValueError for a day that no month has.
         raise UserError(f"{own} is not a YAML mapping; correct it and try again.") from error
     return Prices(
         dated=added.dated,

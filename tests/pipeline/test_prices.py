@@ -1,4 +1,5 @@
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,7 @@ def test_an_empty_file_of_ones_own_changes_nothing(own, text):
         ("voices: {eleven_v9: cheap}", "voices.eleven_v9: "),
         ("openia: {}", "openia: "),
         ("dated: soon", "dated: "),
+        ("dated: 2026-13-45", "is not a YAML mapping"),
         ("- a list", "is not a YAML mapping"),
         ("just words", "is not a YAML mapping"),
         ("{", "is not a YAML mapping"),
@@ -123,6 +125,13 @@ def test_a_wrong_file_of_ones_own_is_named_with_the_place(own, text, said):
         load_prices(folder)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone")])
+def test_what_is_no_file_is_not_passed_over(tmp_path, make):
+    make(tmp_path / "prices.yaml")
+    with pytest.raises(UserError, match="is not a YAML mapping"):
+        load_prices(tmp_path)
 
 
 def test_a_file_that_is_not_text_is_a_sentence(tmp_path):
