@@ -207,7 +207,8 @@ class Publishing:
             return
         told = await self._notes.get(TOKEN_TOLD)
         now = self._clock()
-        if not problem or (told and now - datetime.fromisoformat(told) < TELL_AGAIN):
+        since = now - datetime.fromisoformat(told) if told else TELL_AGAIN
+        if not problem or timedelta(0) <= since < TELL_AGAIN:  # less: a clock was ahead then
             return
         await self._notes.set(TOKEN_TOLD, to_text(now))
         self._tell(PostEventKind.LOCKED, f"{problem} Until then nothing is lost; posts wait.")

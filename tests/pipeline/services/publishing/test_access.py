@@ -75,6 +75,17 @@ async def test_people_hear_of_a_refused_token_once_a_day(channel):
     assert TOKEN not in str(channel.events)
 
 
+async def test_a_clock_that_was_ahead_does_not_keep_it_from_people(channel):
+    expire(channel)
+    channel.clock.advance(days=400)
+    await channel.publishing.keep_token_fresh()
+    channel.clock.advance(days=-399)
+
+    await channel.publishing.keep_token_fresh()
+
+    assert kinds(channel) == [PostEventKind.LOCKED] * 2
+
+
 async def test_a_platform_out_of_reach_is_nobodys_problem(channel):
     channel.ig.fail("me", *[Drop()] * 50)
 
