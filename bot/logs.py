@@ -9,6 +9,8 @@ from typing import TextIO
 
 from pydantic import SecretStr
 
+from pipeline.masking import masked
+
 # Control characters, line and paragraph separators, and what reorders text on a terminal.
 _ESCAPED = [*range(32), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F]
 _ESCAPED += [*range(0x2028, 0x202F), *range(0x2066, 0x206A)]
@@ -20,15 +22,13 @@ class OneLine(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str], *, structured: bool) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._secrets: list[str] = []
+        self._secrets: set[str] = set()
         self._structured = structured
         self.mask(*secrets)
 
     def mask(self, *secrets: str) -> None:
         """Also these, from the next line on."""
-        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= 6)}
-        # The longest first, so that a secret which contains another one is masked whole.
-        self._secrets = sorted(known, key=len, reverse=True)
+        self._secrets.update(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         text = self._as_json(record) if self._structured else self._masked(super().format(record))
@@ -36,9 +36,7 @@ class OneLine(logging.Formatter):
         return text.translate(_ESCAPES).encode(errors="backslashreplace").decode()
 
     def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return masked(text, self._secrets)
 
     def _as_json(self, record: logging.LogRecord) -> str:
         entry = {

@@ -20,7 +20,6 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -29,6 +28,7 @@ from pipeline.config import Config
 from pipeline.context import StageContext, receipts_file
 from pipeline.errors import BudgetSpent, ProviderError, StageCancelled, UserError
 from pipeline.ledger import Ledger
+from pipeline.masking import masked
 from pipeline.sections import Section
 from pipeline.shows import load_show
 from pipeline.workflow import FACTS, SECTIONS
@@ -105,15 +105,12 @@ def _run(request: Request, config: Config) -> Section:
 
 def without_secrets(text: str, config: Config) -> str:
     """No key leaves the worker in what it says went wrong: that is stored, shown and logged."""
-    for secret in sorted(_secrets(config), key=len, reverse=True):
-        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return text
+    return masked(text, _secrets(config))
 
 
 def _secrets(value: object) -> Iterator[str]:
     if isinstance(value, SecretStr):
-        if value.get_secret_value():
-            yield value.get_secret_value()
+        yield value.get_secret_value()
     elif isinstance(value, BaseModel):
         for _, part in value:
             yield from _secrets(part)

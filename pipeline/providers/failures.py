@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from pipeline.errors import ProviderError
+from pipeline.masking import masked
 
 LONGEST_QUOTE = 200
 LONGEST_WAIT_S = 3600.0
@@ -45,9 +46,7 @@ def retry_after_s(
 
 def quoted(text: str, *, secret: str = "") -> str:
     """What may be shown of a service's own words: one short line without the key or addresses."""
-    if secret:
-        text = text.replace(secret, "…")
-    text = _KEY_LIKE.sub("…", ADDRESS.sub("…", text))
+    text = _KEY_LIKE.sub("…", ADDRESS.sub("…", masked(text, [secret], by="…")))
     plain = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     plain = " ".join(plain.split())
     return plain if len(plain) <= LONGEST_QUOTE else plain[: LONGEST_QUOTE - 1] + "…"

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
+from pipeline.masking import masked
 from pipeline.publishing.base import (
     Limited,
     Locked,
@@ -76,9 +76,7 @@ def read(answer: Answer, secrets: Iterable[str]) -> dict[str, Any]:
 
 def safe(text: object, secrets: Iterable[str]) -> str:
     """Short, one line, and without secrets, should an answer repeat them."""
-    plain = str(text)
-    for secret in secrets:
-        plain = plain.replace(secret, "[token]").replace(quote(secret, safe=""), "[token]")
+    plain = masked(str(text), secrets, by="[token]")
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", plain)[:LONGEST_TEXT]
 
 
