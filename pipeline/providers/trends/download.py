@@ -11,6 +11,8 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -21,12 +23,6 @@ from pipeline.errors import ProviderError
 from pipeline.providers.failures import retry_after_s
 from pipeline.providers.trends.answers import Answer, Answers
 from pipeline.providers.trends.patience import LONGEST_NAMED
-
-USER_AGENT = (
-    "ExcuseMyFrench/0.1 (self-hosted Discord bot; topics for one comedy channel, a few requests a"
-    f" day) httpx/{httpx.__version__}"
-)
-"""Says what the program is: Wikimedia refuses clients that send their library's name only."""
 
 T = TypeVar("T")
 
@@ -53,7 +49,7 @@ class Visit:
         self._deadline = time.monotonic() + limits.total_s
         self._client = httpx.Client(
             timeout=httpx.Timeout(limits.read_s),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
+            headers={"User-Agent": user_agent(), "Accept-Encoding": "gzip"},
             follow_redirects=False,
             trust_env=False,
         )
@@ -175,6 +171,15 @@ class Visit:
 
     def _too_slow(self) -> ProviderError:
         return self.failure("it answers too slowly", retryable=True)
+
+
+@cache
+def user_agent() -> str:
+    """Says what the program is: Wikimedia refuses clients that send their library's name only."""
+    return (
+        f"ExcuseMyFrench/{version('excuse-my-french')} (self-hosted Discord bot; topics for one "
+        f"comedy channel, a few requests a day) httpx/{httpx.__version__}"
+    )
 
 
 class Missing(ProviderError):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pipeline.config import WriterConfig
 from pipeline.providers.base import MOST_TOKENS_COUNTED, Reply, Stop, Turn
 from pipeline.providers.writers import chat
-from pipeline.providers.writers.connection import open_http
+from pipeline.providers.writers.connection import lost, open_http
 from pipeline.providers.writers.failures import Service
 
 _STOPS = {
@@ -80,11 +80,9 @@ class AnthropicModel:
         try:
             yield
         except anthropic.APITimeoutError as error:
-            never_sent = isinstance(error.__cause__, httpx2.ConnectTimeout)
-            raise self._lost(never_sent=never_sent, timed_out=True) from error
+            raise lost(error, self._service, timed_out=True) from error
         except anthropic.APIConnectionError as error:
-            never_sent = isinstance(error.__cause__, httpx2.ConnectError)
-            raise self._lost(never_sent=never_sent, timed_out=False) from error
+            raise lost(error, self._service, timed_out=False) from error
         except anthropic.APIStatusError as error:
             detail = error.api_message or error.response.text[:500]
             raise self._service.refused(
@@ -92,11 +90,6 @@ class AnthropicModel:
             ) from error
         except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
             raise self._service.unreadable() from error
-
-    def _lost(self, *, never_sent: bool, timed_out: bool) -> Exception:
-        return (
-            self._service.unreachable() if never_sent else self._service.lost(timed_out=timed_out)
-        )
 
 
 class _Block(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pipeline.config import WriterConfig
 from pipeline.providers.base import MOST_TOKENS_COUNTED, Reply, Stop, Turn
 from pipeline.providers.writers import chat
-from pipeline.providers.writers.connection import open_http
+from pipeline.providers.writers.connection import lost, open_http
 from pipeline.providers.writers.failures import Service
 
 _STOPS = {"length": Stop.LENGTH, "content_filter": Stop.REFUSAL}
@@ -100,11 +100,9 @@ class OpenAIModel:
         try:
             yield
         except openai.APITimeoutError as error:
-            never_sent = isinstance(error.__cause__, httpx2.ConnectTimeout)
-            raise self._lost(never_sent=never_sent, timed_out=True) from error
+            raise lost(error, self._service, timed_out=True) from error
         except openai.APIConnectionError as error:
-            never_sent = isinstance(error.__cause__, httpx2.ConnectError)
-            raise self._lost(never_sent=never_sent, timed_out=False) from error
+            raise lost(error, self._service, timed_out=False) from error
         except openai.APIStatusError as error:
             detail = _message(error.body) or error.response.text[:500]
             if error.status_code == 400 and self._may_try_without(detail):
@@ -120,11 +118,6 @@ class OpenAIModel:
         lower = detail.lower()
         about_schemas = any(word in lower for word in ("response_format", "json_schema", "schema"))
         return self._own_server and self._takes_schemas and about_schemas
-
-    def _lost(self, *, never_sent: bool, timed_out: bool) -> Exception:
-        return (
-            self._service.unreachable() if never_sent else self._service.lost(timed_out=timed_out)
-        )
 
 
 class _NoSchemas(Exception):
