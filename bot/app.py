@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.choices import remember_choices
+from bot.choices import instagram_token, remember_choices
 from bot.logs import mask
 from bot.settings import Settings
 from pipeline.budget import Budget
 from pipeline.engine import Engine
-from pipeline.errors import ProviderError, UserError
+from pipeline.errors import ProviderError
 from pipeline.estimates import Estimates
 from pipeline.executors import Executor, process_executors
 from pipeline.prices import load_prices
@@ -147,6 +147,8 @@ async def open_studio(
     Without `executors` the stages run in worker processes on this machine.
     """
     config = settings.studio_config()
+    if settings.publisher_choice() == "instagram":
+        instagram_token(settings)  # before anything is written
     show = load_show(settings.show, settings.data_dir)
     prices = load_prices(settings.data_dir)
     folder = DataFolder(settings.data_dir)
@@ -256,18 +258,14 @@ async def open_publisher(settings: Settings, folder: DataFolder) -> AsyncIterato
 
         yield FolderPublisher(folder.path / "posts")
         return
-    if settings.meta_access_token is None or not settings.instagram_user_id:
-        raise UserError(
-            "Instagram needs META_ACCESS_TOKEN and INSTAGRAM_USER_ID; "
-            "set both, or PUBLISHER=folder to work without it."
-        )
+    token = instagram_token(settings)
     from pipeline.publishing.instagram import InstagramPublisher
     from pipeline.publishing.token_file import TokenFile
     from pipeline.publishing.token_keeper import TokenKeeper
 
     publisher = InstagramPublisher(
         keeper=TokenKeeper(
-            given=settings.meta_access_token,
+            given=token,
             file=TokenFile(folder.secrets / "instagram.json"),
             graph_url=settings.instagram_graph_url,
             app_id=settings.meta_app_id,

@@ -109,6 +109,16 @@ def voices_config(settings: Settings) -> VoicesConfig:
     )
 
 
+def instagram_token(settings: Settings) -> SecretStr:
+    """UserError when one of the two settings of an account is missing."""
+    if settings.meta_access_token is None or not settings.instagram_user_id:
+        raise UserError(
+            "Instagram needs META_ACCESS_TOKEN and INSTAGRAM_USER_ID; "
+            "set both, or PUBLISHER=folder to work without it."
+        )
+    return settings.meta_access_token
+
+
 def _needed(key: SecretStr | None, provider: str, setting: str) -> SecretStr:
     if not key:
         raise UserError(

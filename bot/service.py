@@ -14,12 +14,14 @@ import aiohttp
 import discord
 
 from bot.app import Studio, open_studio
-from bot.choices import said_at_start
+from bot.choices import said_at_start, voices_config
 from bot.client import StudioBot, set_rest_base
 from bot.health import answering
 from bot.scheduler import Schedule, StudioScheduler, Timed
 from bot.settings import Settings
 from pipeline.errors import UserError
+from pipeline.providers.voices.ids import refuse_voiceless
+from pipeline.shows import load_show
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ async def serve(settings: Settings) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with AsyncExitStack() as stack:
+        refuse_voiceless(voices_config(settings), load_show(settings.show, settings.data_dir))
         studio = await stack.enter_async_context(open_studio(settings, "A bot"))
         schedule = Schedule(settings.publish_cron, settings.zone())
         bot = await stack.enter_async_context(StudioBot(studio, schedule))

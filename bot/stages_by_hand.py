@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.app import Studio, open_studio, utc_now
+from bot.choices import voices_config
 from bot.client import default_intents, set_rest_base
 from bot.console import console, progress_of
 from cogs._votes import DiscordVotes
+from pipeline.attempts import ErrorKind
 from pipeline.errors import ProviderError, UserError
+from pipeline.providers.voices.ids import refuse_voiceless
 from pipeline.script_files import read_script
 from pipeline.services.episodes import speakable_topic
 from pipeline.shows import load_show
@@ -25,7 +28,7 @@ from storage.episodes import Episodes
 from storage.errors import RecordNotFound
 from storage.files import write_atomically
 from storage.folder import DataFolder
-from storage.records import Episode, Trend, TrendSource
+from storage.records import Episode, Job, Trend, TrendSource
 from storage.states import EpisodeState, JobState, PostState
 from storage.trend_sources import TrendSources
 from storage.trends import Trends
@@ -135,6 +138,7 @@ async def make_video(settings: Settings, episode_id: int, *, output: Path | None
 
 async def make_reel(settings: Settings, topic: str | None) -> None:
     _check_topic(topic)
+    refuse_voiceless(voices_config(settings), load_show(settings.show, settings.data_dir))
     async with working_studio(settings, "emf make") as studio:
         episode = await _to_go_on_with(studio, topic)
         if episode is None:
@@ -184,14 +188,27 @@ async def reading_votes(studio: Studio) -> AsyncIterator[None]:
 
 
 async def _to_go_on_with(studio: Studio, topic: str | None) -> Episode | None:
-    """The newest episode of this topic (or any) that an interrupted `emf make` left unfinished."""
+    """The newest episode of this topic (or any) that an earlier `emf make` left unfinished."""
     wanted = None if topic is None else speakable_topic(topic)
     for episode in await studio.episodes.newest(EpisodeState.DRAFT, limit=200):
         if episode.requested_by == WHO and wanted in (None, episode.topic):
-            jobs = await studio.episodes.open_jobs(episode.id)
-            if any(job.until_stage == LAST_STAGE for job in jobs):
+            jobs = await studio.episodes.jobs_of(episode.id)
+            if any(_is_unfinished(job) for job in jobs[-1:]):
                 return episode
     return None
+
+
+def _is_unfinished(job: Job) -> bool:
+    """The last one of an episode: interrupted, or failed behind a script that was paid for.
+
+    A script that failed is begun anew, for its topic may be why; so is what a bug stopped.
+    """
+    if job.until_stage != LAST_STAGE:
+        return False
+    if job.state is not JobState.FAILED:
+        return job.state in (JobState.QUEUED, JobState.RUNNING)
+    outside = job.error_kind in (ErrorKind.USER, ErrorKind.PROVIDER)
+    return outside and job.stage not in ("trends", "script")
 
 
 @asynccontextmanager

@@ -112,6 +112,26 @@ def test_a_wrong_setting_is_refused(emf, tmp_path, command, name, value, said):
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"ELEVENLABS_VOICE_BUTCHER": "abc"}, "Nutsy has no voice at ElevenLabs; set ELEVENLABS_"),
+        ({"VOICE": "offline", "PUBLISHER": "instagram"}, "Instagram needs META_ACCESS_TOKEN"),
+        ({"VOICE": "offline", "META_ACCESS_TOKEN": "EAA0"}, "Instagram needs META_ACCESS_TOKEN"),
+    ],
+)
+@pytest.mark.parametrize("command", ["make", "run"])
+def test_half_of_an_account_is_refused_before_anything_is_paid_or_written(
+    emf, tmp_path, command, given, said
+):
+    discord = ("TOKEN", "GUILD_ID", "APPROVAL_CHANNEL_ID", "APPROVER_ROLE_ID")
+    ids = {f"DISCORD_{name}": str(number) for number, name in enumerate(discord, 1)}
+    ending = emf(command, ELEVENLABS_API_KEY="sk_key", **ids, **given)
+    assert (ending.code, is_one_sentence(ending.err)) == (2, True)
+    assert said in ending.err
+    assert tree(tmp_path) == {}
+
+
 @pytest.mark.parametrize("show", ["gone", "../secrets"])
 def test_an_unknown_show_is_refused(emf, tmp_path, show):
     ending = emf("script", "--topic", "tea", SHOW=show)

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from standins.elevenlabs import DEEP_VOICE, HIGH_VOICE, KEY, Elevenlabs
 
 from bot.app import open_studio
 from bot.settings import load_settings
@@ -160,6 +161,24 @@ def test_a_script_made_by_hand_becomes_a_reel(emf, tmp_path, script_text):
     refused = emf("publish", "1", "--dry-run")
     assert refused.code == 1
     assert "It has 0 of 1 approvals." in refused.out
+
+
+def test_make_goes_on_with_the_script_of_a_reel_that_a_service_stopped(emf, tmp_path):
+    with Elevenlabs(quota=5) as service:
+        voices = {"BUTCHER": DEEP_VOICE, "NUTSY": HIGH_VOICE}
+        account = {f"ELEVENLABS_VOICE_{name}": voice for name, voice in voices.items()}
+        account |= {"ELEVENLABS_API_KEY": KEY, "ELEVENLABS_BASE_URL": service.url}
+        wrong = account | {"ELEVENLABS_API_KEY": "sk_wrong"}
+        first = emf("make", "--topic", "Coffee", **wrong)
+        again = emf("make", "--topic", "Coffee", **account)
+        other = emf("make", "--topic", "Tea", **account)
+    assert (first.code, again.code, other.code) == (2, 1, 1)
+    assert "Going on with episode 1." in again.err
+    assert "Going on" not in first.err + other.err
+    assert rows(tmp_path / "data" / "studio.db", "SELECT topic FROM episodes ORDER BY id") == [
+        ("Coffee",),
+        ("Tea",),
+    ]
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -29,6 +28,7 @@ from pipeline.providers.base import Speech
 from pipeline.providers.voices import failures, sound
 from pipeline.providers.voices.costs import model_of
 from pipeline.providers.voices.decoding import decoded
+from pipeline.providers.voices.ids import voice_id, voice_variable
 from pipeline.providers.voices.phonemes import Phonemiser
 from pipeline.providers.voices.spoken import caption_words, spoken_form, written_form
 from pipeline.providers.voices.timing import CharacterTimes, Span, phonemes_in, spans_of, words_in
@@ -52,7 +52,6 @@ NEVER_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
     *(httpx.UnsupportedProtocol, httpx.ProxyError),
 )
-VOICE_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 
 Answer = TypeVar("Answer")
 
@@ -76,7 +75,7 @@ class ElevenLabsVoice:
         url = config.base_url
         base_url = checked_setting(url, "ELEVENLABS_BASE_URL") if url else None
         self._model = model_of(config)
-        self._voices = {name.casefold(): voice for name, voice in config.voices.items()}
+        self._config = config
         self._phonemiser = phonemiser
         self._lock = threading.Lock()
         self._plan = ""
@@ -109,7 +108,7 @@ class ElevenLabsVoice:
             "version": VERSION,
             "provider": self.name,
             "model": self._model,
-            "voice": self._voice_id(character),
+            "voice": voice_id(self._config, character),
             "settings": character.elevenlabs.settings(emotion).model_dump(),
             "format": OUTPUT_FORMAT,
             "text": " ".join(caption_words(text)),
@@ -143,7 +142,7 @@ class ElevenLabsVoice:
         settings = character.elevenlabs.settings(emotion).model_dump()
         return self._asked(
             lambda: self._client.text_to_speech.with_raw_response.convert_with_timestamps(
-                self._voice_id(character),
+                voice_id(self._config, character),
                 text=text,
                 model_id=self._model,
                 output_format=OUTPUT_FORMAT,
@@ -151,7 +150,7 @@ class ElevenLabsVoice:
                 request_options=ONCE,
             ),
             asking_for="`text_to_speech`",
-            voice_variable=_voice_variable(character),
+            voice_variable=voice_variable(character),
         )
 
     def _asked(
@@ -181,19 +180,6 @@ class ElevenLabsVoice:
                 return failures.lost(timed_out=isinstance(error, httpx.TimeoutException))
         return failures.unreadable()
 
-    def _voice_id(self, character: Character) -> str:
-        """UserError names the setting when there is no voice, or none with such an id."""
-        voice = self._voices.get(character.name.casefold()) or character.elevenlabs.voice
-        if not voice:
-            raise UserError(
-                f"{character.name} has no voice at ElevenLabs; set {_voice_variable(character)} "
-                "or, in a show of your own, `voice` under `elevenlabs` to a voice's id; or set "
-                "VOICE=offline to work without it."
-            )
-        if not VOICE_ID.fullmatch(voice):
-            raise UserError(f"{_voice_variable(character)} is no voice's id; copy it once more.")
-        return voice
-
     def _phonemes(self, word: str) -> str:
         """For the mouths, as English is read; empty for what our reader cannot say."""
         try:
@@ -211,10 +197,6 @@ def _key_of(config: VoicesConfig) -> str:
         # A header cannot carry it, and the error that says so would show it.
         raise UserError("ELEVENLABS_API_KEY holds a character that no key has; copy it once more.")
     return key
-
-
-def _voice_variable(character: Character) -> str:
-    return f"ELEVENLABS_VOICE_{character.name.upper()}"
 
 
 def _text(answer: object, field: str) -> str:
