@@ -80,12 +80,22 @@ class Anthropic(Server):
         return [
             ("POST", "/v1/messages", CALL, self._messages),
             ("GET", "/v1/models", "models", self._models),
+            ("GET", "/v1/models/{model}", "model", self._model),
         ]
 
     def _models(self, request: Request) -> dict[str, Any]:
         self._check_headers(request)
-        data = [{"type": "model", "id": name, "display_name": name} for name in self.models]
+        if not 1 <= int(request.query.get("limit", "20")) <= 1000:
+            raise _invalid("limit: must be 1 to 1000")
+        data = [_about(name) for name in self.models]
         return {"data": data, "has_more": False, "first_id": None, "last_id": None}
+
+    def _model(self, request: Request) -> dict[str, Any]:
+        self._check_headers(request)
+        name = request.path.rsplit("/", 1)[1]
+        if name not in self.models:
+            raise Refusal(404, error("not_found_error", f"model: {name}"))
+        return _about(name)
 
     def _messages(self, request: Request) -> web.Response:
         self._check_headers(request)
@@ -154,6 +164,10 @@ class Anthropic(Server):
             raise _invalid("output_config.format: Input should be a JSON schema")
         for problem in schema_problems(form["schema"]):
             raise _invalid(f"output_config.format.schema: {problem}")
+
+
+def _about(model: str) -> dict[str, Any]:
+    return {"type": "model", "id": model, "display_name": model}
 
 
 def _invalid(message: str) -> Refusal:

@@ -47,7 +47,8 @@ class Spoken:
 
 
 class Elevenlabs(Server):
-    """`permissions` are those of the key; `quota` the characters that are left.
+    """`permissions` are those of the key; `quota` the characters that are left, `used` those that
+    are gone.
 
     At a `tempo` of 2 every line takes half the time.
     """
@@ -58,12 +59,14 @@ class Elevenlabs(Server):
         key: str = KEY,
         plan: str = "pro",
         quota: int = 100_000,
+        used: int = 0,
         permissions: frozenset[str] = frozenset({"text_to_speech", "user_read", "voices_read"}),
         work_s: float = 0.0,
         tempo: float = 1.0,
     ) -> None:
         super().__init__(work_s=work_s)
         self.key, self.plan, self.quota, self.permissions = key, plan, quota, permissions
+        self.limit = used + quota
         self.tempo = tempo
         self.voices = {DEEP_VOICE: 120.0, HIGH_VOICE: 300.0}
         """Id -> pitch in Hz."""
@@ -81,6 +84,7 @@ class Elevenlabs(Server):
         return [
             ("GET", "/v1/user/subscription", "subscription", self._subscription),
             ("GET", "/v1/voices", "voices", self._voices),
+            ("GET", "/v1/voices/{voice}", "voice", self._voice),
             ("POST", "/v1/text-to-speech/{voice}/with-timestamps", "speak", self._speak),
         ]
 
@@ -119,20 +123,28 @@ class Elevenlabs(Server):
         self._check_key(request, "user_read")
         return {
             "tier": self.plan,
-            "character_count": 0,
-            "character_limit": self.quota,
+            "character_count": self.limit - self.quota,
+            "character_limit": self.limit,
+            "next_character_count_reset_unix": 1_800_000_000,
             "can_extend_character_limit": False,
             "status": "active" if self.plan != "free" else "free",
         }
 
     def _voices(self, request: Request):
         self._check_key(request, "voices_read")
-        return {
-            "voices": [
-                {"voice_id": voice, "name": f"Voice {hertz:.0f}", "category": "premade"}
-                for voice, hertz in self.voices.items()
-            ]
-        }
+        return {"voices": [self._about(voice) for voice in self.voices]}
+
+    def _voice(self, request: Request):
+        self._check_key(request, "voices_read")
+        voice = request.path.rsplit("/", 1)[1]
+        if voice not in self.voices:
+            message = f"A voice with the voice_id {voice} was not found."
+            raise Refusal(404, {"detail": {"status": "voice_not_found", "message": message}})
+        return self._about(voice)
+
+    def _about(self, voice: str) -> dict[str, str]:
+        name = f"Voice {self.voices[voice]:.0f}"
+        return {"voice_id": voice, "name": name, "category": "premade"}
 
     def _speak(self, request: Request) -> web.Response:
         self._check_key(request, "text_to_speech")

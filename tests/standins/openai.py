@@ -83,12 +83,20 @@ class OpenAI(Server):
         return [
             ("POST", "/v1/chat/completions", CALL, self._chat),
             ("GET", "/v1/models", "models", self._models),
+            ("GET", "/v1/models/{model}", "model", self._model),
         ]
 
     def _models(self, request: Request) -> dict[str, Any]:
         self._check_key(request)
-        data = [{"id": name, "object": "model", "owned_by": "openai"} for name in self.models]
-        return {"object": "list", "data": data}
+        return {"object": "list", "data": [_about(name) for name in self.models]}
+
+    def _model(self, request: Request) -> dict[str, Any]:
+        """Servers of one's own answer for the whole list only."""
+        self._check_key(request)
+        name = request.path.rsplit("/", 1)[1]
+        if name not in self.models or self.key is None:
+            raise _unknown(name)
+        return _about(name)
 
     def _chat(self, request: Request) -> web.Response:
         self._check_key(request)
@@ -161,14 +169,7 @@ class OpenAI(Server):
             if not body.get(name):
                 raise _invalid(f"Missing required parameter: '{name}'.", param=name)
         if body["model"] not in self.models:
-            raise Refusal(
-                404,
-                error(
-                    f"The model `{body['model']}` does not exist or you do not have access to it.",
-                    "invalid_request_error",
-                    "model_not_found",
-                ),
-            )
+            raise _unknown(body["model"])
         roles = [message.get("role") for message in body["messages"]]
         texts = [message.get("content") for message in body["messages"]]
         if roles != ["system", "user"] or not all(isinstance(t, str) and t for t in texts):
@@ -194,6 +195,15 @@ class OpenAI(Server):
             message = f"Invalid schema for response_format '{wrapped['name']}': {problem}"
             raise _invalid(message, param="response_format")
         return wrapped["schema"]
+
+
+def _about(model: str) -> dict[str, Any]:
+    return {"id": model, "object": "model", "created": 1_700_000_000, "owned_by": "openai"}
+
+
+def _unknown(model: str) -> Refusal:
+    message = f"The model `{model}` does not exist or you do not have access to it."
+    return Refusal(404, error(message, "invalid_request_error", "model_not_found"))
 
 
 def _invalid(message: str, *, param: str | None = None) -> Refusal:

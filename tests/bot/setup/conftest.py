@@ -7,14 +7,11 @@ from contextlib import contextmanager
 
 import discord
 import pytest
-from standins.accounts import (
-    ANTHROPIC_KEY,
-    OPENAI_KEY,
-    AnthropicModels,
-    ElevenlabsAccount,
-    OpenaiModels,
-)
-from standins.elevenlabs import KEY
+from standins.anthropic import KEY as ANTHROPIC_KEY
+from standins.anthropic import Anthropic
+from standins.elevenlabs import KEY, Elevenlabs
+from standins.openai import KEY as OPENAI_KEY
+from standins.openai import OpenAI
 
 from bot.doctor import examination, machine, services
 from bot.env_file import values_in
@@ -69,19 +66,19 @@ def instagram():
 
 @pytest.fixture
 def openai():
-    with OpenaiModels(models=("gpt-5-mini", "gpt-x")) as service:
+    with OpenAI(models=("gpt-5-mini", "gpt-x")) as service:
         yield service
 
 
 @pytest.fixture
 def anthropic():
-    with AnthropicModels(models=("claude-haiku-4-5",)) as service:
+    with Anthropic(models=("claude-haiku-4-5",)) as service:
         yield service
 
 
 @pytest.fixture
 def elevenlabs():
-    with ElevenlabsAccount(plan="creator") as service:
+    with Elevenlabs(plan="creator", used=1_000, quota=99_000) as service:
         yield service
 
 

@@ -3,8 +3,10 @@
 import wave
 
 import pytest
-from standins.accounts import OPENAI_KEY, ElevenlabsAccount, OpenaiModels
-from standins.elevenlabs import DEEP_VOICE, HIGH_VOICE, KEY
+from standins.anthropic import KEY as ANTHROPIC_KEY
+from standins.elevenlabs import DEEP_VOICE, HIGH_VOICE, KEY, Elevenlabs
+from standins.openai import KEY as OPENAI_KEY
+from standins.openai import OpenAI
 from standins.server import Reply
 
 from bot.settings import load_settings
@@ -39,16 +41,13 @@ def test_anthropic_writes_once_its_key_and_model_are_checked(
     sit, given, written, anthropic, env_file
 ):
     given(ANTHROPIC_BASE_URL=anthropic.url, LLM_MODEL="gpt-5-mini")
-    sit(
-        writer=["anthropic", "sk-ant-canary0anthropic0key0that0nobody0may0see", "claude-haiku-4-5"],
-        budgets=["", ""],
-    )
+    sit(writer=["anthropic", ANTHROPIC_KEY, "claude-haiku-4-5"], budgets=["", ""])
     assert written()["LLM_MODEL"] == "claude-haiku-4-5"
     assert load_settings(env_file).writer_choice() == "anthropic"
 
 
 def test_a_server_of_ones_own_needs_a_model_and_no_key(sit, written):
-    with OpenaiModels(key="", models=("llama3.2:latest",)) as ollama:
+    with OpenAI(key=None, models=("llama3.2:latest",)) as ollama:
         ending = sit(writer=["4", "http://api.example/v1", f"{ollama.url}/v1", "llama3.2"])
     assert "plain http only to this machine or a private network" in ending.out
     assert "It has llama3.2:latest." in ending.out
@@ -59,7 +58,7 @@ def test_a_server_of_ones_own_needs_a_model_and_no_key(sit, written):
 
 def test_openais_key_goes_to_another_server_only_after_a_yes(sit, given, written):
     given(OPENAI_API_KEY=OPENAI_KEY)
-    with OpenaiModels(key="", models=("m",)) as server:
+    with OpenAI(key=None, models=("m",)) as server:
         sit(writer=["4", "n", f"{server.url}/v1", "m"])
         assert all("authorization" not in request.headers for request in server.requests)
     assert "OPENAI_API_KEY" not in written()
@@ -137,7 +136,7 @@ def test_a_sample_is_spoken_after_a_yes_with_its_price_and_never_twice(
 
 
 def test_the_free_plan_is_told_before_it_matters(sit, given):
-    with ElevenlabsAccount(plan="free", limit=10_000) as service:
+    with Elevenlabs(plan="free", quota=10_000) as service:
         given(ELEVENLABS_BASE_URL=service.url)
         ending = sit(voices=["2", KEY, "1", "", "2", ""], budgets=["", ""])
     assert "Audio of the free plan is never published" in ending.out
