@@ -44,7 +44,7 @@ class Schedule:
         self.cron, self.zone = cron, zone
         lines = [line.strip() for line in cron.split(";") if line.strip()]
         if not lines:
-            raise UserError(f"{name} is empty; write five fields such as `0 18 * * *`.")
+            raise UserError(f"{name}: there is no line in it; write one such as `0 18 * * *`.")
         self._triggers = [trigger for line in lines for trigger in _triggers(line, name)]
 
     def next_slots(self, after: datetime, count: int) -> list[Slot]:

@@ -182,6 +182,8 @@ class Settings(BaseSettings):
     @field_validator("trends_feeds")
     @classmethod
     def _addresses(cls, text: str) -> str:
+        if ",http" in text:
+            raise ValueError("write a space between two addresses, not a comma")
         return " ".join(checked(url) for url in text.split())
 
     @model_validator(mode="after")

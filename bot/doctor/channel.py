@@ -30,7 +30,9 @@ async def schedule(settings: Settings) -> list[Finding]:
 async def discord_server(settings: Settings) -> list[Finding]:
     token, guild_id = settings.discord_token, settings.discord_guild_id
     if token is None or guild_id is None:
-        return [warning("Discord is not set up: DISCORD_TOKEN and DISCORD_GUILD_ID are empty.")]
+        given = {"DISCORD_TOKEN": token, "DISCORD_GUILD_ID": guild_id}
+        empty = " and ".join(name for name, value in given.items() if value is None)
+        return [warning(f"Discord is not set up; give {empty}, for which `emf setup` asks.")]
     async with logged_in(token, settings.discord_api_url) as client:
         guild = await client.fetch_guild(guild_id)
         return [ok(f"Discord: {client.user} in {guild.name}"), *await _access(client, settings)]
@@ -40,7 +42,11 @@ async def _access(client: discord.Client, settings: Settings) -> list[Finding]:
     guild = await client.fetch_guild(settings.discord_guild_id or 0)
     found = []
     if settings.discord_approver_role_id not in {role.id for role in await guild.fetch_roles()}:
-        found.append(error("DISCORD_APPROVER_ROLE_ID is no role of this server."))
+        found.append(
+            error(
+                "DISCORD_APPROVER_ROLE_ID is no role of this server; choose one with `emf setup`."
+            )
+        )
     channel = await guild.fetch_channel(settings.discord_approval_channel_id or 0)
     if missing := await missing_permissions(client, channel):
         found.append(error(f"In #{channel.name} the bot lacks: {missing}."))

@@ -109,7 +109,7 @@ async def test_without_discord_it_is_a_warning_that_strict_counts(settings, find
     without = settings(discord_token=None)
     code, said, _ = await findings(without)
     assert code == 0
-    assert "warning Discord is not set up" in said
+    assert "warning Discord is not set up; give DISCORD_TOKEN, for which `emf setup` asks" in said
     assert (await findings(without, strict=True))[0] == 1
 
 
