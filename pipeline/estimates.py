@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config import StudioConfig
+from pipeline.facts import Memory, Topics
 from pipeline.prices import Prices
-from pipeline.sections import Brief, Memory, Script, Topics
+from pipeline.sections import Brief, Script
 from pipeline.shows import Show
 
 

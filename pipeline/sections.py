@@ -1,8 +1,7 @@
 """The typed parts of an episode and what stages read; all of it is stored as JSON.
 
 Sections are made by the stage of the same name (brief, script, voices, images, video, preview).
-Facts (Sources, Topics, Memory, Library, PreviewLimit) are what a stage must know from the
-database; they come as arguments, because a worker never opens it.
+What a stage must know besides is in facts.py.
 Times are seconds from the start of the reel unless said otherwise; paths are relative.
 """
 
@@ -64,12 +63,6 @@ class SourceState(Section):
     answered_at: AwareDatetime | None = None
 
 
-class Sources(Section):
-    """Fact for the trends stage: how the sources did when they were last asked."""
-
-    states: tuple[SourceState, ...] = ()
-
-
 class Trends(Section):
     """What a fetch found; `failures` are sentences, one per source that did not answer."""
 
@@ -95,44 +88,6 @@ class Brief(Section):
     source: str = "hand"
     premise: Premise | None = None
     created_at: AwareDatetime
-
-
-class Rejection(Section):
-    """Why a reel was rejected; `words` are the person's own, if any."""
-
-    reason: str
-    words: str = ""
-    topic: str = ""
-
-
-class Memory(Section):
-    """Fact for the writer: the newest first."""
-
-    skeletons: tuple[str, ...] = ()
-    """Skeleton ids of the last reels."""
-    texts: tuple[str, ...] = ()
-    """Full dialogue of the last reels, one string each."""
-    topics: tuple[str, ...] = ()
-    """Of the last reels; not to be used again."""
-    gags: dict[str, int] = Field(default_factory=dict)
-    """Running gag -> how many reels ago it was last used (0 is the last reel)."""
-    rejections: tuple[Rejection, ...] = ()
-    """Recent ones; older ones have aged out."""
-
-
-class Topic(Section):
-    """A trend that a pitch may be about."""
-
-    name: Annotated[str, Field(min_length=1, max_length=120)]
-    source: str
-    headlines: tuple[str, ...] = ()
-
-
-class Topics(Section):
-    """Fact for the pitches stage: what may be pitched, the best first, and how many pitches."""
-
-    topics: tuple[Topic, ...]
-    count: Annotated[int, Field(ge=1, le=5)] = 5
 
 
 class Pitch(Section):
@@ -273,24 +228,6 @@ class Voices(Section):
     total_duration: Annotated[float, Field(gt=0)]
 
 
-class Picture(Section):
-    """A row of the image library; `path` is relative to DATA_DIR."""
-
-    image_id: int
-    character: str
-    emotion: Emotion
-    path: FileName
-    sha256: Sha256
-    usage_count: int = 0
-    last_used_at: AwareDatetime | None = None
-
-
-class Library(Section):
-    """Fact for the images stage: every picture of the characters in the script."""
-
-    pictures: tuple[Picture, ...]
-
-
 class Selection(Section):
     """Which picture a line shows; `fallback_from` is the emotion that had none."""
 
@@ -332,12 +269,6 @@ class Video(Section):
     loudness_lufs: float
     peak_dbtp: float
     longest_silence_s: float
-
-
-class PreviewLimit(Section):
-    """Fact for the preview stage: the largest file the Discord server takes."""
-
-    bytes: Annotated[int, Field(ge=100_000)]
 
 
 class Preview(Section):

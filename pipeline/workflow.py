@@ -9,18 +9,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pipeline.config import StudioConfig
+from pipeline.facts import Library, Memory, PreviewLimit, Sources, Topics
 from pipeline.sections import (
     Brief,
     Images,
-    Library,
-    Memory,
     Pitches,
     Preview,
-    PreviewLimit,
     Script,
     Section,
-    Sources,
-    Topics,
     Trends,
     Video,
     Voices,

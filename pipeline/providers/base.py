@@ -10,17 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.facts import Library, Memory, Topics
 from pipeline.sections import (
     Brief,
     Emotion,
-    Library,
     Line,
-    Memory,
     Phoneme,
     Pitches,
     Script,
     Selection,
-    Topics,
     TrendItem,
     Word,
 )

@@ -12,23 +12,17 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from pipeline.errors import UserError
+from pipeline.facts import Library, Memory, Picture, PreviewLimit, Rejection, Topic, Topics
 from pipeline.sections import (
     Brief,
     Emotion,
     Images,
-    Library,
-    Memory,
-    Picture,
     Pitch,
     Pitches,
     Premise,
     Preview,
-    PreviewLimit,
-    Rejection,
     Script,
     Section,
-    Topic,
-    Topics,
     Trends,
     Video,
 )

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from pipeline.engine import Engine
 from pipeline.errors import UserError
-from pipeline.sections import Premise, Topics
+from pipeline.facts import Topics
+from pipeline.sections import Premise
 from pipeline.services.bookkeeping import Bookkeeping, spoils_at
 from pipeline.services.episodes import EpisodeService
 from pipeline.services.trends import TrendService

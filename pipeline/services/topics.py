@@ -11,9 +11,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import UserError
+from pipeline.facts import Sources
 from pipeline.providers.writers.topics import spoken_topic
 from pipeline.safety import refusal
-from pipeline.sections import Sources, SourceState, TrendItem
+from pipeline.sections import SourceState, TrendItem
 from pipeline.topics import is_near_any, same_topic
 from storage.database import Database
 from storage.records import NewTrend, Trend, TrendSource

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pipeline.engine import Engine
+from pipeline.facts import Sources
 from pipeline.providers.trends.patience import without_rests
-from pipeline.sections import Sources
 from pipeline.services.topics import TopicBook
 from storage.database import Database
 from storage.jobs import Jobs

@@ -6,8 +6,9 @@ from typing import cast
 
 from pipeline.config import ImagesConfig
 from pipeline.context import StageContext
+from pipeline.facts import Library, Picture
 from pipeline.providers import factory
-from pipeline.sections import Images, Library, Line, Picture, Script, Selection
+from pipeline.sections import Images, Line, Script, Selection
 
 SELECTIONS_FILE = "image_selections.json"
 

@@ -4,8 +4,9 @@ from typing import cast
 
 from pipeline.config import WriterConfig
 from pipeline.context import StageContext
+from pipeline.facts import Memory, Topics
 from pipeline.providers import factory
-from pipeline.sections import Memory, Pitches, Topics
+from pipeline.sections import Pitches
 
 
 def run(topics: Topics, memory: Memory, *, ctx: StageContext) -> Pitches:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError
+from pipeline.facts import PreviewLimit
 from pipeline.reel import ffmpeg, probe
-from pipeline.sections import Preview, PreviewLimit, Video
+from pipeline.sections import Preview, Video
 
 MARGIN = 0.97  # the message around the file counts as well
 TRIES = 5

@@ -4,8 +4,9 @@ from typing import cast
 
 from pipeline.config import WriterConfig
 from pipeline.context import StageContext
+from pipeline.facts import Memory
 from pipeline.providers import factory
-from pipeline.sections import Brief, Memory, Script
+from pipeline.sections import Brief, Script
 
 
 def run(brief: Brief, memory: Memory, *, ctx: StageContext) -> Script:

@@ -16,11 +16,12 @@ from typing import cast
 from pipeline.config import TrendsConfig
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError
+from pipeline.facts import Sources
 from pipeline.providers import factory
 from pipeline.providers.base import TrendSource
 from pipeline.providers.trends.offline import EvergreenTrends
 from pipeline.providers.trends.patience import answered, failed, is_resting
-from pipeline.sections import Sources, SourceState, TrendItem, Trends
+from pipeline.sections import SourceState, TrendItem, Trends
 from pipeline.topics import same_topic
 
 log = logging.getLogger(__name__)

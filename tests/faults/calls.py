@@ -17,6 +17,7 @@ from bot.sandbox.instagram import faults as ig
 from pipeline.config import TrendsConfig, VoicesConfig, WriterConfig
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError, UserError
+from pipeline.facts import Memory, Sources, Topic, Topics
 from pipeline.ledger import Ledger
 from pipeline.providers import factory
 from pipeline.publishing import renewal
@@ -25,7 +26,7 @@ from pipeline.publishing.instagram import InstagramPublisher
 from pipeline.publishing.token_file import TokenFile
 from pipeline.publishing.token_keeper import TokenKeeper
 from pipeline.publishing.tokens import accounts, inspect_token
-from pipeline.sections import Brief, Emotion, Line, Memory, Script, Sources, Topic, Topics
+from pipeline.sections import Brief, Emotion, Line, Script
 from pipeline.shows import load_show
 from pipeline.stages import trends, voices
 

@@ -16,8 +16,9 @@ from pipeline.checks import check_script
 from pipeline.config import WriterConfig
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError, UserError
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.ledger import Ledger
-from pipeline.sections import Brief, Memory, Topic, Topics
+from pipeline.sections import Brief
 from pipeline.stages import pitches as pitches_stage
 from pipeline.stages import script as script_stage
 from storage.pitches import BoardState

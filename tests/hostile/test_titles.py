@@ -9,6 +9,7 @@ from standins.comedian import data_of
 
 from cogs.trends import list_text
 from pipeline.config import WriterConfig
+from pipeline.facts import Memory, Rejection, Topic, Topics
 from pipeline.providers.writers.prompt import (
     pitch_prompt,
     repaired,
@@ -17,7 +18,7 @@ from pipeline.providers.writers.prompt import (
     usable_topics,
 )
 from pipeline.providers.writers.topics import spoken_topic
-from pipeline.sections import Brief, Memory, Premise, Rejection, Topic, Topics
+from pipeline.sections import Brief, Premise
 from storage.trends import Trends
 
 CONFIG = WriterConfig(provider="openai")

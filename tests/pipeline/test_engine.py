@@ -10,7 +10,8 @@ from pipeline import runner
 from pipeline.attempts import Outcome, OutcomeState, write_outcome
 from pipeline.errors import UserError
 from pipeline.executors import InlineExecutor
-from pipeline.sections import Brief, Memory, Script
+from pipeline.facts import Memory
+from pipeline.sections import Brief, Script
 from pipeline.settlement import ErrorKind, retry_delay_s
 from pipeline.workflow import Lane
 from storage.errors import InvalidTransition, RecordNotFound, StorageUnusable

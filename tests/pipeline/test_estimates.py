@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.config import StudioConfig, VoicesConfig, WriterConfig
 from pipeline.estimates import Estimates
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.prices import load_prices
-from pipeline.sections import Brief, Memory, Script, Topic, Topics
+from pipeline.sections import Brief, Script
 from pipeline.shows import load_show
 
 LINES = [

@@ -6,8 +6,9 @@ from pydantic import SecretStr
 
 from pipeline.attempts import ErrorKind, OutcomeState, ProgressTail, Request, read_outcome
 from pipeline.config import Config, VoicesConfig, WriterConfig
+from pipeline.facts import Memory
 from pipeline.ledger import read_receipts
-from pipeline.sections import Brief, Memory, Script
+from pipeline.sections import Brief, Script
 from pipeline.worker import run_stage, without_secrets
 
 BRIEF = Brief(episode=1, topic="pigeons", created_at=datetime(2026, 3, 1, tzinfo=UTC))

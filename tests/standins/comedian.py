@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.facts import Memory
 from pipeline.providers.writers.novelty import ends_with
 from pipeline.providers.writers.offline import OfflineWriter, dialogue
 from pipeline.safety import sensitive_words
-from pipeline.sections import Brief, Memory, Script
+from pipeline.sections import Brief, Script
 from pipeline.shows import Show, load_show
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from pipeline.errors import UserError
-from pipeline.sections import Emotion, Library, Line, Picture, Selection
+from pipeline.facts import Library, Picture
+from pipeline.sections import Emotion, Line, Selection
 
 E = Emotion
 FALLBACKS: dict[Emotion, tuple[Emotion, ...]] = {

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.facts import Topic
 from pipeline.providers.writers.filter import tidied
-from pipeline.sections import Brief, Emotion, Line, Pitch, Script, ScriptMetadata, Topic
+from pipeline.sections import Brief, Emotion, Line, Pitch, Script, ScriptMetadata
 from pipeline.shows import Show
 
 LONGEST_ANSWER = 200_000  # characters; what is longer is no script

@@ -18,6 +18,7 @@ from pipeline.checks import (
     unspeakable,
 )
 from pipeline.config import WriterConfig
+from pipeline.facts import Memory
 from pipeline.providers.writers.novelty import (
     MOST_OVERLAP,
     ends_with,
@@ -26,7 +27,7 @@ from pipeline.providers.writers.novelty import (
     plain_words,
 )
 from pipeline.safety import sensitive_words
-from pipeline.sections import Memory, Pitch, Premise, Script
+from pipeline.sections import Pitch, Premise, Script
 from pipeline.shows import Show
 
 LEAKED_LETTERS = 48  # in a row, as the instructions have them: about ten words

@@ -11,24 +11,14 @@ from datetime import UTC, datetime
 
 from pipeline.checks import check_script, estimated_seconds
 from pipeline.errors import UserError
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.providers.writers.grammar import Slots, slots_for
 from pipeline.providers.writers.grammar_data import Grammar, Sketch, load_grammar
 from pipeline.providers.writers.novelty import MOST_OVERLAP, grams, greatest_overlap
 from pipeline.providers.writers.prompt import usable_topics
 from pipeline.providers.writers.topics import derived_slots, family_of, spoken_topic, topic_hashtag
 from pipeline.safety import refusal
-from pipeline.sections import (
-    Brief,
-    Line,
-    Memory,
-    Pitch,
-    Pitches,
-    Premise,
-    Script,
-    ScriptMetadata,
-    Topic,
-    Topics,
-)
+from pipeline.sections import Brief, Line, Pitch, Pitches, Premise, Script, ScriptMetadata
 from pipeline.shows import Show
 
 MODEL = "grammar-1"

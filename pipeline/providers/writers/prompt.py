@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.config import WriterConfig
 from pipeline.errors import UserError
+from pipeline.facts import Memory, Rejection, Topic, Topics
 from pipeline.ledger import Cost, total
 from pipeline.prices import Prices
 from pipeline.providers.writers import bible
@@ -21,7 +22,7 @@ from pipeline.providers.writers.chat import is_own_server, model_of
 from pipeline.providers.writers.novelty import ends_with
 from pipeline.providers.writers.topics import spoken_topic
 from pipeline.safety import refusal
-from pipeline.sections import Brief, Emotion, Memory, Premise, Rejection, Topic, Topics
+from pipeline.sections import Brief, Emotion, Premise
 from pipeline.shows import Show
 from pipeline.topics import is_near_any
 

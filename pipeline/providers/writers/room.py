@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pipeline.config import WriterConfig
 from pipeline.errors import UserError
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.providers.base import Stop
 from pipeline.providers.failures import quoted
 from pipeline.providers.writers import bible
@@ -31,7 +32,7 @@ from pipeline.providers.writers.prompt import (
 )
 from pipeline.providers.writers.topics import family_of, spoken_topic
 from pipeline.safety import refusal
-from pipeline.sections import Brief, Memory, Pitch, Pitches, Script, ScriptMetadata, Topic, Topics
+from pipeline.sections import Brief, Pitch, Pitches, Script, ScriptMetadata
 from pipeline.shows import Show
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 from pipeline.context import StageContext
-from pipeline.sections import Images, Library, Script
+from pipeline.facts import Library
+from pipeline.sections import Images, Script
 
 
 def run(script: Script, library: Library, *, ctx: StageContext) -> Images:

@@ -2,7 +2,8 @@
 
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError
-from pipeline.sections import Memory, Pitch, Pitches, Topics
+from pipeline.facts import Memory, Topics
+from pipeline.sections import Pitch, Pitches
 
 
 def run(topics: Topics, memory: Memory, *, ctx: StageContext) -> Pitches:

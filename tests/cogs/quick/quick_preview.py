@@ -1,5 +1,6 @@
 from pipeline.context import StageContext
-from pipeline.sections import Preview, PreviewLimit, Video
+from pipeline.facts import PreviewLimit
+from pipeline.sections import Preview, Video
 
 
 def run(video: Video, limit: PreviewLimit, *, ctx: StageContext) -> Preview:

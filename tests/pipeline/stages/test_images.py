@@ -7,8 +7,9 @@ import pytest
 from pipeline.config import ImagesConfig
 from pipeline.context import StageContext
 from pipeline.errors import UserError
+from pipeline.facts import Library, Picture
 from pipeline.providers.images.library import FALLBACKS, LibraryPictures, chain
-from pipeline.sections import Emotion, Images, Library, Line, Picture, Script
+from pipeline.sections import Emotion, Images, Line, Script
 from pipeline.shows import Character, Show, VoiceStyle
 from pipeline.stages import images
 

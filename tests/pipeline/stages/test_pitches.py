@@ -6,7 +6,7 @@ import pytest
 from pipeline.config import WriterConfig
 from pipeline.context import CANCEL_FILE, StageContext
 from pipeline.errors import StageCancelled
-from pipeline.sections import Memory, Topic, Topics
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.shows import read_show
 from pipeline.stages import pitches
 

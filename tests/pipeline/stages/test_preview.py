@@ -6,8 +6,9 @@ import pytest
 from pipeline.config import VideoConfig
 from pipeline.context import CANCEL_FILE, PROGRESS_FILE, StageContext
 from pipeline.errors import ProviderError, StageCancelled, UserError
+from pipeline.facts import PreviewLimit
 from pipeline.reel import probe
-from pipeline.sections import PreviewLimit, Video
+from pipeline.sections import Video
 from pipeline.shows import Character, Show, VoiceStyle
 from pipeline.stages import preview
 

@@ -7,7 +7,8 @@ import pytest
 from pipeline.config import WriterConfig
 from pipeline.context import CANCEL_FILE, StageContext
 from pipeline.errors import StageCancelled
-from pipeline.sections import Brief, Memory, Script
+from pipeline.facts import Memory
+from pipeline.sections import Brief, Script
 from pipeline.shows import read_show
 from pipeline.stages import script
 

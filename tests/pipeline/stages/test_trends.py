@@ -9,8 +9,9 @@ from standins.server import Reply
 from pipeline.config import TrendsConfig
 from pipeline.context import CANCEL_FILE, StageContext
 from pipeline.errors import ProviderError, StageCancelled
+from pipeline.facts import Sources
 from pipeline.safety import refusal
-from pipeline.sections import Sources, SourceState, TrendItem
+from pipeline.sections import SourceState, TrendItem
 from pipeline.shows import read_show
 from pipeline.stages import trends
 

@@ -1,7 +1,8 @@
 from toy_play import play
 
 from pipeline.context import StageContext
-from pipeline.sections import Images, Library, Script
+from pipeline.facts import Library
+from pipeline.sections import Images, Script
 
 
 def run(script: Script, library: Library, *, ctx: StageContext) -> Images:

@@ -1,8 +1,9 @@
 from toy_play import play
 
 from pipeline.context import StageContext
+from pipeline.facts import Memory
 from pipeline.ledger import Cost
-from pipeline.sections import Brief, Emotion, Line, Memory, Script, ScriptMetadata
+from pipeline.sections import Brief, Emotion, Line, Script, ScriptMetadata
 
 
 def run(brief: Brief, memory: Memory, *, ctx: StageContext) -> Script:

@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.budget import Budget
 from pipeline.config import StudioConfig
 from pipeline.engine import Engine, JobEvent, utc_now
-from pipeline.sections import Brief, Library, Memory, Script, Section
+from pipeline.facts import Library, Memory
+from pipeline.sections import Brief, Script, Section
 from pipeline.shows import load_show
 from pipeline.workflow import WORKFLOW, Workflow
 from storage.database import Database

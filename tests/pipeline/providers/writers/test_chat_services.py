@@ -11,6 +11,7 @@ from standins.server import HTML, Drop, Garbled, Half, Reply, Silence, redirect
 
 from pipeline.config import WriterConfig
 from pipeline.errors import ProviderError, UserError
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.providers import factory
 from pipeline.providers.base import Stop, Turn
 from pipeline.providers.failures import NotBilled
@@ -19,7 +20,6 @@ from pipeline.providers.writers.anthropic import AnthropicModel
 from pipeline.providers.writers.failures import Unreadable
 from pipeline.providers.writers.openai import OpenAIModel
 from pipeline.providers.writers.prompt import pitch_schema, script_prompt, script_schema
-from pipeline.sections import Memory, Topic, Topics
 
 KINDS = {
     "openai": (openai_service, openai_service.OpenAI, OpenAIModel, "OPENAI"),

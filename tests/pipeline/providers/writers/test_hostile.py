@@ -9,9 +9,10 @@ from standins.comedian import Comedian, Said, data_of
 
 from pipeline.checks import check_script
 from pipeline.errors import UserError
+from pipeline.facts import Memory, Rejection, Topic, Topics
 from pipeline.providers.writers import prompt as prompts
 from pipeline.providers.writers.topics import spoken_topic
-from pipeline.sections import Brief, Memory, Premise, Rejection, Topic, Topics
+from pipeline.sections import Brief, Premise
 
 CANARY = "the canary of this test sings only for its owner in the garden"
 PIECES = (

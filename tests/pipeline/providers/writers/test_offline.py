@@ -7,11 +7,12 @@ import pytest
 
 from pipeline.checks import check_script, estimated_seconds
 from pipeline.errors import UserError
+from pipeline.facts import Memory, Topic, Topics
 from pipeline.providers.trends.offline import evergreen_topics
 from pipeline.providers.writers.novelty import grams, overlap
 from pipeline.providers.writers.offline import OfflineWriter, dialogue
 from pipeline.providers.writers.topics import spoken_topic
-from pipeline.sections import Memory, Premise, Topic, Topics
+from pipeline.sections import Premise
 
 DATA = Path(__file__).parents[3] / "data" / "real_trends.json"
 SNAPSHOTS = json.loads(DATA.read_text(encoding="utf-8"))["snapshots"]

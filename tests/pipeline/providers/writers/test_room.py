@@ -10,6 +10,7 @@ from pipeline.checks import check_script
 from pipeline.config import WriterConfig
 from pipeline.context import CANCEL_FILE
 from pipeline.errors import BudgetSpent, ProviderError, StageCancelled, UserError
+from pipeline.facts import Memory, Rejection, Topic, Topics
 from pipeline.ledger import total
 from pipeline.prices import load_prices
 from pipeline.providers.failures import NotBilled
@@ -17,7 +18,7 @@ from pipeline.providers.writers import prompt as prompts
 from pipeline.providers.writers.chat import DEFAULT_MODELS
 from pipeline.providers.writers.failures import Unreadable
 from pipeline.providers.writers.offline import dialogue
-from pipeline.sections import Memory, Premise, Rejection, Topic, Topics
+from pipeline.sections import Premise
 
 COMEDIAN = Comedian()
 
