@@ -52,7 +52,8 @@ def refused(
 
 def unreachable() -> ProviderError:
     """Nothing was sent."""
-    return NotBilled(SERVICE, "it cannot be reached.", True)
+    what = "it cannot be reached; if that stays so, check ELEVENLABS_BASE_URL."
+    return NotBilled(SERVICE, what, True)
 
 
 def lost(*, timed_out: bool) -> ProviderError:

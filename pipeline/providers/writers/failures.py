@@ -90,7 +90,8 @@ class Service:
 
     def unreachable(self) -> ProviderError:
         """Nothing was sent."""
-        return NotBilled(self.name, "it cannot be reached", True)
+        what = f"it cannot be reached; if that stays so, check {self.url_variable}"
+        return NotBilled(self.name, what, True)
 
     def lost(self, *, timed_out: bool) -> ProviderError:
         """It may have answered, and billed it."""
