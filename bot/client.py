@@ -24,7 +24,7 @@ from cogs._votes import DiscordVotes
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from bot.app import Studio
+    from bot.studio import Studio
     from pipeline.publishing.base import Slot
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from pipeline.settlement import EventKind, JobEvent
 
 if TYPE_CHECKING:
-    from bot.app import Studio
+    from bot.studio import Studio
     from storage.records import Job
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)

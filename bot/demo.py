@@ -27,7 +27,6 @@ from storage.records import GenerationMetrics
 
 MARKER = ".emf-demo"
 """Lies in a folder that a demo made, so that the next one may clear it."""
-STAGES = ("script", "voices", "images", "video")
 STAGE_WORDS = {
     "looking": "trends",
     "writing": "script",

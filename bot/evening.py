@@ -17,7 +17,6 @@ from bot.settings import Settings
 from pipeline.errors import UserError
 
 EVERY_MINUTE = "* * * * *"
-DRAFT_WORDS = "wants your verdict"
 META_TOKEN = "loopback.instagram.token"
 
 

@@ -33,7 +33,6 @@ WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 LARGEST_GAP = timedelta(hours=3)  # clocks are never moved by more
 SAFETY_NET_S = 30
 PATIENCE_S = 5.0
-SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Schedule:

@@ -13,12 +13,13 @@ from contextlib import AsyncExitStack, suppress
 import aiohttp
 import discord
 
-from bot.app import Studio, open_studio
+from bot.app import open_studio
 from bot.choices import said_at_start, voices_config
 from bot.client import StudioBot, set_rest_base
 from bot.health import answering
 from bot.scheduler import Schedule, StudioScheduler, Timed
 from bot.settings import Settings
+from bot.studio import Studio
 from pipeline.errors import UserError
 from pipeline.providers.voices.ids import refuse_voiceless
 from pipeline.shows import load_show

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot.app import Studio, open_studio, utc_now
+from bot.app import open_studio, utc_now
 from bot.choices import voices_config
 from bot.client import default_intents, set_rest_base
 from bot.console import console, progress_of
+from bot.studio import Studio
 from cogs._votes import DiscordVotes
 from pipeline.attempts import ErrorKind
 from pipeline.errors import ProviderError, UserError

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import Listeners, Votes, open_studio
+from bot.app import open_studio
 from bot.errors import sentence
 from bot.settings import load_settings
+from bot.studio import Listeners, Votes
 from pipeline.errors import ProviderError, StageCancelled, UserError
 from storage.errors import RecordNotFound, StorageUnusable
 from storage.records import Message

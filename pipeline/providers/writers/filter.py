@@ -31,7 +31,6 @@ from pipeline.sections import Pitch, Premise, Script
 from pipeline.shows import Show
 
 LEAKED_LETTERS = 48  # in a row, as the instructions have them: about ten words
-LONGEST_WHY = 200
 
 _BARE_DOMAIN = re.compile(r"[\w-][.。][^\W\d_]{2,}")
 _MAIL = re.compile(r"(?i)\b[\w.+-]+\s*[@＠]\s*\w|\b\w+\s*[(\[]\s*at\s*[)\]]\s*\w")
