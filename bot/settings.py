@@ -260,7 +260,11 @@ def load_settings(env_file: Path | None = Path(".env"), **values: object) -> Set
         raise UserError(_sentence(error)) from None
     except UnicodeDecodeError:
         raise UserError(f"{env_file} is not UTF-8 text; save it as that.") from None
-    except (SettingsError, OSError) as error:
+    except OSError as error:
+        raise UserError(
+            f"{env_file} cannot be read ({error.strerror}); give yourself the right to read it."
+        ) from None
+    except SettingsError as error:
         raise UserError(f"{env_file} cannot be read as settings: {error}.") from None
 
 

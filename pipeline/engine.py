@@ -353,10 +353,15 @@ class Engine:
                 else:
                     await self._settlement.settle(job, outcome)
                 return
-            except (StorageUnusable, OSError):
+            except (StorageUnusable, OSError) as error:
                 if self._stopping:
                     raise
-                log.exception("job=%d cannot be settled; trying again", job.id)
+                log.error(
+                    "job=%d is done and cannot be stored (%s); look at the disk and at who may "
+                    "write in DATA_DIR, it is tried again",
+                    job.id,
+                    error,
+                )
                 await asyncio.sleep(AFTER_TROUBLE_S)
             except Exception:
                 if outcome is not None and outcome.state is not OutcomeState.SUCCEEDED:

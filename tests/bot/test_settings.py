@@ -121,6 +121,17 @@ def test_an_env_file_that_is_no_file_is_refused(tmp_path, what):
         load_settings(path)
 
 
+def test_an_env_file_of_somebody_else_is_one_sentence(env_file, monkeypatch):
+    path = env_file("SHOW=x\n")
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); give yourself"):
+        load_settings(path)
+
+
 def test_an_env_file_in_another_encoding_is_one_sentence(tmp_path):
     (tmp_path / ".env").write_bytes("SHOW=caf\xe9".encode("latin-1"))
     with pytest.raises(UserError, match="is not UTF-8 text"):

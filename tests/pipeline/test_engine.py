@@ -341,10 +341,12 @@ def fails_once(monkeypatch, owner, name):
     monkeypatch.setattr("pipeline.engine.AFTER_TROUBLE_S", 0.01)
 
 
-async def test_a_finished_stage_waits_until_it_can_be_stored(studio, monkeypatch, tmp_path):
+async def test_a_finished_stage_waits_until_it_can_be_stored(studio, monkeypatch, tmp_path, caplog):
     fails_once(monkeypatch, studio.engine._settlement, "settle")
     (job,) = await ended(studio, await studio.make(until="script"))
     assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
+    assert "cannot be stored (The disk is full.); look at the disk" in caplog.text
+    assert "Traceback" not in caplog.text
     assert (tmp_path / "runs.txt").read_text() == "script start\nscript end\n"
 
 
