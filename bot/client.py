@@ -115,6 +115,11 @@ class StudioBot(commands.Bot):
         """The same for what became of posts."""
         self.dispatch("studio_post", event)
 
+    def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:
+        """Nothing begins any more once the bot is closing: discord.py has no loop then."""
+        if not self.is_closed():
+            super().dispatch(event_name, *args, **kwargs)
+
     def _schedule_event(self, *args: Any, **kwargs: Any) -> asyncio.Task[None]:
         task = super()._schedule_event(*args, **kwargs)
         self._events.add(task)

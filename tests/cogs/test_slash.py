@@ -170,10 +170,13 @@ async def test_render_start_on_a_finished_reel_points_at_the_draft(make, margot,
     assert reply.content == "Episode 1 is finished; its draft is in the channel."
 
 
-async def test_a_cancelled_job_goes_on_later(studio, cpu, margot, reply_to, says, draft_of):
+async def test_a_cancelled_job_goes_on_later(
+    studio, cpu, margot, reply_to, says, draft_of, eventually
+):
     cpu.holding = True
     await reply_to(margot, "make", {"topic": "Coffee"})
     await says("speaking")
+    await eventually(lambda: cpu.held)
     job = (await studio.episodes.open_jobs())[0]
     assert f"`job {job.id}` episode 1" in (await reply_to(margot, "render status")).content
 

@@ -5,8 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
-from aiohttp.web_request import FileField
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from bot.sandbox.discord.errors import Form, Json, malformed, refusal
 from bot.sandbox.discord.permissions import Permission, permissions_in
@@ -35,20 +34,21 @@ class Body:
 async def read_body(request: web.Request) -> Body:
     if request.content_type != "multipart/form-data":
         return Body(_parse(await request.text() or "{}"))
-    form = await request.post()
-    uploads = tuple(
-        Upload(int(key[6:-1]), field.filename, _take(field))
-        for key, field in form.items()
-        if isinstance(field, FileField) and key.startswith("files[")
-    )
-    if sum(len(upload.data) for upload in uploads) > MAX_REQUEST_BYTES:
+    # Not post(): it leaves a temporary file open when the client goes away in the middle.
+    payload, uploads, size = "{}", [], 0
+    async for part in MultipartReader(request.headers, request.content):
+        if not isinstance(part, BodyPartReader):
+            raise refusal(50109)
+        data = await part.read()
+        size += len(data)
+        found = re.fullmatch(r"files\[(\d{1,2})\]", part.name or "")
+        if part.name == "payload_json":
+            payload = data.decode(errors="replace")
+        elif found and size <= MAX_REQUEST_BYTES:
+            uploads.append(Upload(int(found[1]), part.filename or "", bytes(data)))
+    if size > MAX_REQUEST_BYTES:
         raise refusal(40005)
-    return Body(_parse(str(form.get("payload_json", "{}"))), uploads)
-
-
-def _take(field: FileField) -> bytes:
-    with field.file as file:  # aiohttp leaves it open
-        return file.read()
+    return Body(_parse(payload), tuple(uploads))
 
 
 def _parse(text: str) -> Any:
