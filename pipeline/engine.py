@@ -14,14 +14,16 @@ import random
 import shutil
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.attempts import ErrorKind, Outcome, OutcomeState, read_outcome
 from pipeline.budget import Budget
 from pipeline.config import StudioConfig
-from pipeline.context import CANCEL_FILE
+from pipeline.context import CANCEL_FILE, receipts_file
 from pipeline.executors import Executor, end_old_workers
+from pipeline.ledger import read_receipts
 from pipeline.runner import Attempt, Runner, internal_error
 from pipeline.sections import Section
 from pipeline.settlement import EventKind, Hooks, JobEvent, Settlement
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 60.0
 """The longest sleep: the wall clock may have been set meanwhile."""
 AFTER_TROUBLE_S = 5.0
+CALLS_S = 5.0
+"""How long a stop waits for paid calls under way: all of it must end within 10 s."""
+LOOK_AT_CALLS_S = 0.05
 
 
 def utc_now() -> datetime:
@@ -143,6 +148,7 @@ class Engine:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
+        await self._finish_calls()
         await asyncio.gather(*(asyncio.to_thread(e.close) for e in self._executors.values()))
         tasks = [a.task for a in self._attempts.values() if a.task is not None]
         tasks += self._helpers
@@ -151,6 +157,24 @@ class Engine:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def _finish_calls(self) -> None:
+        """A moment for what is being paid for right now: cut off, it would be paid again."""
+        paying = [attempt for attempt in self._attempts.values() if self._is_paying(attempt)]
+        for attempt in paying:
+            with suppress(OSError):
+                (attempt.folder / CANCEL_FILE).touch()  # begin no other call
+        for _ in range(round(CALLS_S / LOOK_AT_CALLS_S)):
+            if not any(self._is_paying(attempt) for attempt in paying):
+                break
+            await asyncio.sleep(LOOK_AT_CALLS_S)
+
+    def _is_paying(self, attempt: Attempt) -> bool:
+        if attempt.task is None or attempt.task.done():
+            return False
+        job = attempt.job
+        receipts = read_receipts(receipts_file(self._folder.path, job.id, job.attempt))
+        return any(not receipt.is_certain for receipt in receipts)
 
     async def queue(
         self,
@@ -234,6 +258,8 @@ class Engine:
     async def _recover(self) -> None:
         for job in await self._jobs.running():
             outcome = read_outcome(self._folder.attempt(job.id, job.attempt))
+            if outcome and outcome.state is OutcomeState.CANCELLED and not job.cancel_asked:
+                outcome = None  # it was the bot that stopped, while a paid call was under way
             how = "was interrupted" if outcome is None else "had finished; settling it"
             log.info("job=%d stage=%s %s", job.id, job.stage, how)
             try:

@@ -87,7 +87,10 @@ class Runner:
         try:
             request = await self._prepare(attempt)
             self._tell(JobEvent(EventKind.STARTED, job))
-            return await self._run(attempt, request)
+            outcome = await self._run(attempt, request)
+            # A stage that pays is asked to stop at a clean place when the bot ends.
+            is_ours = self._stopping and outcome.state is OutcomeState.CANCELLED
+            return None if is_ours else outcome
         except (UserError, RecordNotFound) as error:
             return _failed(ErrorKind.USER, str(error), retryable=False)
         except WorkerDied:

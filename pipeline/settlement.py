@@ -118,6 +118,7 @@ class Settlement:
     async def interrupted(self, job: Job) -> None:
         """The bot ended during the attempt: queue it again, unless that happens all the time."""
         ceiling = self._workflow.stage(job.stage).attempts + INTERRUPTIONS + job.waits
+        job = await self._jobs.get(job.id)
         if job.cancel_asked:
             await self._cancel(job, "")
         elif job.attempt >= ceiling:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline.attempts import Outcome, OutcomeState, write_outcome
 from pipeline.budget import LOOK_AGAIN
 from pipeline.context import receipts_file
 from pipeline.executors import InlineExecutor
@@ -479,3 +480,38 @@ async def test_workers_are_held_to_the_budget_too(open_studio, pools, tmp_path):
         job = await rests(studio, await studio.speak())
         assert job.error_kind == "budget"
         assert sent(tmp_path) == ALL[:3]
+
+
+async def test_a_call_under_way_when_the_bot_stops_is_finished_and_not_paid_again(
+    open_studio, plan, pools, tmp_path
+):
+    plan({"line 4": ["end_after_the_stop"]})
+    async with open_studio(daily_usd=5.0, executors=pools) as studio:
+        job = await studio.speak()
+        await studio.engine.start()
+        async with asyncio.timeout(30):
+            while "line 4" not in sent(tmp_path):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await studio.engine.stop()
+        total = await studio.spend.total()
+        assert (total.calls, total.lost) == (4, 0)
+        assert (await studio.jobs.get(job.id)).state is JobState.QUEUED
+    async with open_studio(daily_usd=5.0) as studio:
+        await studio.engine.start()
+        assert (await rests(studio, job)).state is JobState.SUCCEEDED
+        assert sent(tmp_path) == ALL
+
+
+async def test_a_stop_that_was_killed_itself_leaves_the_job_to_the_next_start(
+    open_studio, plan, tmp_path
+):
+    """The stage had stopped at the bot's wish, and nobody was there to settle it."""
+    async with open_studio(daily_usd=5.0) as studio:
+        job = await studio.speak()
+        (claimed,) = await studio.jobs.claim_due(studio.engine._clock(), ["voices"], 1)
+        folder = DataFolder(tmp_path).attempt(job.id, claimed.attempt)
+        folder.mkdir(parents=True)
+        write_outcome(folder, Outcome(state=OutcomeState.CANCELLED))
+    async with open_studio(daily_usd=5.0) as studio:
+        await studio.engine.start()
+        assert (await rests(studio, job)).state is JobState.SUCCEEDED

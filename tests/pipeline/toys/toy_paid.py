@@ -17,6 +17,7 @@ def run(script: Script, *, ctx: StageContext) -> Voices:
     for number in range(1, LINES + 1):
         kept = ctx.paid_folder / f"line-{number}.txt"
         if not kept.exists():
+            ctx.check_cancelled()
             speak(f"line {number}", ctx)
             kept.write_text("spoken")
     return Voices(episode=ctx.episode, provider="toy", lines=(), total_duration=1.0)

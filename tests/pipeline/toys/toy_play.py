@@ -107,6 +107,13 @@ def _stop_when_it_can(ctx: StageContext) -> None:
     ctx.check_cancelled()
 
 
+def _end_after_the_stop(ctx: StageContext) -> None:
+    ctx.report(0.25, "waiting for the stop")
+    while not (ctx.folder / CANCEL_FILE).exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+
+
 def _kill_the_bot(ctx: StageContext) -> None:
     os.kill(os.getppid(), signal.SIGKILL)
     _sleep_with_child(ctx)
@@ -128,6 +135,7 @@ ACTS = {
     "breaks_over_the_key": _breaks_over_the_key,
     "die": _die,
     "sleep": _sleep,
+    "end_after_the_stop": _end_after_the_stop,
     "sleep_with_child": _sleep_with_child,
     "until_cancelled": _until_cancelled,
     "stop_when_it_can": _stop_when_it_can,
