@@ -233,8 +233,9 @@ async def test_an_answer_that_stays_hostile_ends_in_one_clean_sentence(
 ):
     for text, kind in zip(SAMPLE[::3], itertools.cycle(SCRIPT_ANSWERS[2:7]), strict=False):
         expect_a_sentence(await failures(kind(text * 2)))
-    lines = log.getvalue().splitlines()
-    assert all(json.loads(line)["level"] != "ERROR" for line in lines)
-    assert not NOT_SAID.search(log.getvalue().replace("{", "").replace("}", ""))
+    records = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert all(record["level"] != "ERROR" for record in records)
+    # The messages alone: a time may well hold the digits of a phone number.
+    assert not any(NOT_SAID.search(record["message"]) for record in records)
     for path in data_dir.rglob("*"):
         assert re.fullmatch(r"[\w.-]{1,60}", path.name), path
