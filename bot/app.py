@@ -13,6 +13,7 @@ from bot.logs import mask
 from bot.settings import Settings
 from bot.studio import Listeners, Studio, Votes
 from pipeline.budget import Budget
+from pipeline.config import StudioConfig
 from pipeline.engine import Engine
 from pipeline.estimates import Estimates
 from pipeline.executors import Executor, process_executors
@@ -95,6 +96,7 @@ async def open_studio(
             show,
             folder,
             db,
+            config=config,
             engine=engine,
             job_events=job_events,
             bookkeeping=bookkeeping,
@@ -135,6 +137,7 @@ def _wired(
     folder: DataFolder,
     db: Database,
     *,
+    config: StudioConfig,
     engine: Engine,
     job_events: Listeners,
     bookkeeping: Bookkeeping,
@@ -152,7 +155,7 @@ def _wired(
         engine=engine,
         bookkeeping=bookkeeping,
         show=show,
-        config=settings.studio_config(),
+        config=config,
         clock=utc_now,
     )
     trends = TrendService(db=db, engine=engine, clock=utc_now)

@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 60.0
 """The longest sleep: the wall clock may have been set meanwhile."""
 AFTER_TROUBLE_S = 5.0
-CALLS_S = 5.0
-"""How long a stop waits for paid calls under way: all of it must end within 10 s."""
+CALLS_S = 3.0
+"""How long a stop waits for paid calls under way: with the posts' 5 s it must end within 10."""
 LOOK_AT_CALLS_S = 0.05
 
 

@@ -7,7 +7,7 @@ stop in the middle; `.env` itself changes once, at the end.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -71,6 +71,22 @@ class Interview:
         }[setting]
         if chosen(self.settings()) != provider:
             self.put(setting, provider)
+
+    def choose_service(
+        self,
+        setting: str,
+        question: str,
+        options: Sequence[tuple[str, str]],
+        *,
+        present: str,
+        set_up: Callable[[Interview], None],
+    ) -> None:
+        """The first option needs no service; `set_up` asks for what the other one needs."""
+        choice = self.person.persist(lambda: self.person.choose(question, options, present=present))
+        if choice == options[0][0]:
+            self.name(setting, choice)
+        elif choice is not None:
+            set_up(self)
 
     def ask(
         self, name: str, question: str, check: Callable[[str], str | None] | None = None

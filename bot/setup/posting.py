@@ -26,14 +26,10 @@ PLACES = [
 
 def ask_instagram(interview: Interview) -> None:
     interview.title("Where reels are posted")
-    before = interview.settings().publisher_choice()
-    choice = interview.person.persist(
-        lambda: interview.person.choose("Posts go to:", PLACES, present=before)
+    present = interview.settings().publisher_choice()
+    interview.choose_service(
+        "PUBLISHER", "Posts go to:", PLACES, present=present, set_up=_instagram
     )
-    if choice == "folder":
-        interview.name("PUBLISHER", "folder")
-    elif choice == "instagram":
-        _instagram(interview)
 
 
 def _instagram(interview: Interview) -> None:

@@ -31,14 +31,8 @@ SAMPLE = "Excuse my French, but this is the voice you have been waiting for."
 
 def ask_voices(interview: Interview) -> None:
     interview.title("Who speaks")
-    before = interview.settings().voice_choice()
-    choice = interview.person.persist(
-        lambda: interview.person.choose("Voice:", SPEAKERS, present=before)
-    )
-    if choice == "offline":
-        interview.name("VOICE", "offline")
-    elif choice == "elevenlabs":
-        _elevenlabs(interview)
+    present = interview.settings().voice_choice()
+    interview.choose_service("VOICE", "Voice:", SPEAKERS, present=present, set_up=_elevenlabs)
 
 
 def _elevenlabs(interview: Interview) -> None:

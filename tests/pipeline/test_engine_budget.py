@@ -74,6 +74,12 @@ def sent(folder):
     return [line.removesuffix(" start") for line in lines if line.endswith(" start")]
 
 
+async def until_sent(folder, line):
+    async with asyncio.timeout(30):
+        while line not in sent(folder):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 ALL = [f"line {number}" for number in range(1, 9)]
 
 
@@ -162,7 +168,8 @@ async def test_two_jobs_claimed_at_once_do_not_both_get_the_last_dollar(open_stu
 
 async def test_what_one_job_did_not_need_frees_another_at_once(open_studio, plan, tmp_path):
     plan({"line 1": ["user_error"]})
-    async with open_studio(daily_usd=0.95) as studio:
+    # The first sets aside so much that the second cannot begin, nor meet the planned error.
+    async with open_studio(daily_usd=0.95, greatest_usd=lambda stage, known: 0.9) as studio:
         jobs = [await studio.speak(), await studio.speak()]
         first, second = [await rests(studio, job) for job in jobs]
         second = await rests(studio, second)
@@ -446,9 +453,7 @@ async def test_an_attempt_that_is_cancelled_by_force_is_booked(open_studio, plan
         studio.engine._workflow = type(PAID)((replace(PAID.stages[0], grace_s=0.0),))
         job = await studio.speak()
         await studio.engine.start()
-        async with asyncio.timeout(30):
-            while "line 2" not in sent(tmp_path):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until_sent(tmp_path, "line 2")
         await studio.engine.cancel(job.id)
         assert (await rests(studio, job)).state is JobState.CANCELLED
         total = await studio.spend.total()
@@ -456,23 +461,28 @@ async def test_an_attempt_that_is_cancelled_by_force_is_booked(open_studio, plan
         assert list((tmp_path / "paid").iterdir()) == []
 
 
-async def test_stopping_the_bot_books_what_was_paid_and_goes_on_later(
-    open_studio, plan, pools, tmp_path
+@pytest.mark.parametrize(
+    ("how_it_ends", "lost", "sent_again"),
+    [
+        pytest.param("sleep", 1, ["line 4"], id="cut off and sent again"),
+        pytest.param("end_after_the_stop", 0, [], id="finished and not paid again"),
+    ],
+)
+async def test_a_call_under_way_when_the_bot_stops_is_booked_and_the_job_goes_on_later(
+    how_it_ends, lost, sent_again, open_studio, plan, pools, tmp_path
 ):
-    plan({"line 4": ["sleep"]})
+    plan({"line 4": [how_it_ends]})
     async with open_studio(daily_usd=5.0, executors=pools) as studio:
         job = await studio.speak()
         await studio.engine.start()
-        async with asyncio.timeout(30):
-            while "line 4" not in sent(tmp_path):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until_sent(tmp_path, "line 4")
         await studio.engine.stop()
         total = await studio.spend.total()
-        assert (total.calls, total.lost) == (4, 1)
+        assert (total.calls, total.lost) == (4, lost)
         assert (await studio.jobs.get(job.id)).state is JobState.QUEUED
     async with open_studio(daily_usd=5.0) as studio:
         assert (await rests(studio, job)).state is JobState.SUCCEEDED
-        assert sent(tmp_path) == [*ALL[:4], *ALL[3:]]
+        assert sent(tmp_path) == [*ALL[:4], *sent_again, *ALL[4:]]
 
 
 async def test_workers_are_held_to_the_budget_too(open_studio, pools, tmp_path):
@@ -480,26 +490,6 @@ async def test_workers_are_held_to_the_budget_too(open_studio, pools, tmp_path):
         job = await rests(studio, await studio.speak())
         assert job.error_kind == "budget"
         assert sent(tmp_path) == ALL[:3]
-
-
-async def test_a_call_under_way_when_the_bot_stops_is_finished_and_not_paid_again(
-    open_studio, plan, pools, tmp_path
-):
-    plan({"line 4": ["end_after_the_stop"]})
-    async with open_studio(daily_usd=5.0, executors=pools) as studio:
-        job = await studio.speak()
-        await studio.engine.start()
-        async with asyncio.timeout(30):
-            while "line 4" not in sent(tmp_path):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        await studio.engine.stop()
-        total = await studio.spend.total()
-        assert (total.calls, total.lost) == (4, 0)
-        assert (await studio.jobs.get(job.id)).state is JobState.QUEUED
-    async with open_studio(daily_usd=5.0) as studio:
-        await studio.engine.start()
-        assert (await rests(studio, job)).state is JobState.SUCCEEDED
-        assert sent(tmp_path) == ALL
 
 
 async def test_a_stop_that_was_killed_itself_leaves_the_job_to_the_next_start(

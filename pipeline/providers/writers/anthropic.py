@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import anthropic
-import httpx2
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.config import WriterConfig
 from pipeline.providers.base import MOST_TOKENS_COUNTED, Reply, Stop, Turn
 from pipeline.providers.writers import chat
-from pipeline.providers.writers.connection import lost, open_http
+from pipeline.providers.writers.connection import Exceptions, open_http, translated
 from pipeline.providers.writers.failures import Service
 
 _STOPS = {
@@ -21,6 +20,12 @@ _STOPS = {
     "max_tokens": Stop.LENGTH,
     "model_context_window_exceeded": Stop.LENGTH,
 }
+_EXCEPTIONS = Exceptions(
+    anthropic.APITimeoutError,
+    anthropic.APIConnectionError,
+    anthropic.APIStatusError,
+    anthropic.AnthropicError,
+)
 
 
 class AnthropicModel:
@@ -38,7 +43,7 @@ class AnthropicModel:
         self, system: str, turns: Sequence[Turn], *, schema: dict[str, Any], max_tokens: int
     ) -> Reply:
         said = [{"role": turn.role, "content": turn.text} for turn in turns]
-        with self._translated(), self._client() as client:
+        with translated(self._service, _EXCEPTIONS, self._refused), self._client() as client:
             answer = client.messages.with_raw_response.create(
                 model=self.model,
                 max_tokens=max_tokens,
@@ -75,21 +80,11 @@ class AnthropicModel:
                 http_client=http,
             )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except anthropic.APITimeoutError as error:
-            raise lost(error, self._service, timed_out=True) from error
-        except anthropic.APIConnectionError as error:
-            raise lost(error, self._service, timed_out=False) from error
-        except anthropic.APIStatusError as error:
-            detail = error.api_message or error.response.text[:500]
-            raise self._service.refused(
-                error.status_code, error.type or "", detail, error.response.headers
-            ) from error
-        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
-            raise self._service.unreadable() from error
+    def _refused(self, error: anthropic.APIStatusError) -> Exception:
+        detail = error.api_message or error.response.text[:500]
+        return self._service.refused(
+            error.status_code, error.type or "", detail, error.response.headers
+        )
 
 
 class _Block(BaseModel):

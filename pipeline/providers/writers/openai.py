@@ -14,10 +14,13 @@ from pydantic import BaseModel, Field, ValidationError
 from pipeline.config import WriterConfig
 from pipeline.providers.base import MOST_TOKENS_COUNTED, Reply, Stop, Turn
 from pipeline.providers.writers import chat
-from pipeline.providers.writers.connection import lost, open_http
+from pipeline.providers.writers.connection import Exceptions, open_http, translated
 from pipeline.providers.writers.failures import Service
 
 _STOPS = {"length": Stop.LENGTH, "content_filter": Stop.REFUSAL}
+_EXCEPTIONS = Exceptions(
+    openai.APITimeoutError, openai.APIConnectionError, openai.APIStatusError, openai.OpenAIError
+)
 
 
 class OpenAIModel:
@@ -50,7 +53,7 @@ class OpenAIModel:
     ) -> Reply:
         said = [{"role": turn.role, "content": turn.text} for turn in turns]
         messages = [{"role": "system", "content": system}, *said]
-        with self._translated(), self._client() as client:
+        with translated(self._service, _EXCEPTIONS, self._refused), self._client() as client:
             answer = client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=cast(Any, messages),
@@ -95,24 +98,12 @@ class OpenAIModel:
                 http_client=http,
             )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except openai.APITimeoutError as error:
-            raise lost(error, self._service, timed_out=True) from error
-        except openai.APIConnectionError as error:
-            raise lost(error, self._service, timed_out=False) from error
-        except openai.APIStatusError as error:
-            detail = _message(error.body) or error.response.text[:500]
-            if error.status_code == 400 and self._may_try_without(detail):
-                raise _NoSchemas from error
-            code = f"{error.code or ''} {error.type or ''}"
-            raise self._service.refused(
-                error.status_code, code, detail, error.response.headers
-            ) from error
-        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
-            raise self._service.unreadable() from error
+    def _refused(self, error: openai.APIStatusError) -> Exception:
+        detail = _message(error.body) or error.response.text[:500]
+        if error.status_code == 400 and self._may_try_without(detail):
+            return _NoSchemas()
+        code = f"{error.code or ''} {error.type or ''}"
+        return self._service.refused(error.status_code, code, detail, error.response.headers)
 
     def _may_try_without(self, detail: str) -> bool:
         lower = detail.lower()
