@@ -52,7 +52,15 @@ class VoicesConfig(Config):
 
 
 class ImagesConfig(Config):
-    provider: Literal["library"] = "library"
+    """`diffusion` also draws new pictures for an episode, with the models in use.
+
+    `candidates` are drawn for each of them, with so many `steps`, and the best one is taken.
+    """
+
+    provider: Literal["library", "diffusion"] = "library"
+    candidates: int = 4
+    steps: int = 30
+    guidance: float = 7.0
 
 
 class VideoConfig(Config):
@@ -69,6 +77,8 @@ class StudioConfig(Config):
     images: ImagesConfig = ImagesConfig()
     video: VideoConfig = VideoConfig()
     preview: VideoConfig = VideoConfig()
+    intake: Config = Config()
+    drawings: ImagesConfig = ImagesConfig()
 
     def for_stage(self, stage: str) -> Config:
         config: Config = getattr(self, stage)

@@ -66,6 +66,8 @@ class Picture(Section):
     sha256: Sha256
     usage_count: int = 0
     last_used_at: AwareDatetime | None = None
+    source: str = "rig"
+    """`rig` and `photo` can speak a line; what a `model` drew is for covers and cutaways."""
 
 
 class Library(Section):
@@ -78,3 +80,50 @@ class PreviewLimit(Section):
     """Fact for the preview stage: the largest file the Discord server takes."""
 
     bytes: Annotated[int, Field(ge=100_000)]
+
+
+class PromotedModel(Section):
+    """The model in use for a character; `path` is relative to DATA_DIR."""
+
+    promotion_id: int
+    character: str
+    path: Annotated[str, Field(pattern=r"^models/[A-Za-z0-9_-]+/promoted-\d+$")]
+    sha256: Sha256
+    """Of its model_info.json."""
+
+
+class Models(Section):
+    """Fact for whatever draws: at most one model for each character."""
+
+    models: tuple[PromotedModel, ...] = ()
+
+
+class Upload(Section):
+    """A file somebody sent: where its bytes lie in DATA_DIR, and what the person calls it."""
+
+    path: Annotated[str, Field(pattern=r"^training/incoming/[0-9a-f]{32}$")]
+    name: str
+
+
+class KnownPicture(Section):
+    """A picture that is there already, to tell duplicates by."""
+
+    source_sha256: Sha256
+    average_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+class Uploads(Section):
+    """Fact for the intake stage: what arrived for a character, and what it has."""
+
+    character: str
+    files: tuple[Upload, ...]
+    known: tuple[KnownPicture, ...] = ()
+    uploaded_by: str
+
+
+class Gaps(Section):
+    """Fact for the drawings stage: the emotions of a character that a model has to draw."""
+
+    board: int
+    model: PromotedModel
+    emotions: tuple[Emotion, ...]

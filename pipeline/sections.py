@@ -241,11 +241,31 @@ class Selection(Section):
     found: bool = True
 
 
+class Cutaway(Section):
+    """A full picture of a character who does not speak: drawn by a model, seen for a moment.
+
+    `image_id` is its row in the library; None when it was drawn for this episode.
+    """
+
+    line_index: int
+    character: str
+    emotion: Emotion
+    image_path: FileName
+    sha256: Sha256
+    image_id: int | None = None
+    prompt: str = ""
+    score: float | None = None
+
+
 class Images(Section):
     """One selection per line; also stored as `image_selections.json`."""
 
     episode: int
     selections: tuple[Selection, ...]
+    cutaways: tuple[Cutaway, ...] = ()
+    """At most one per line, in the script's order."""
+    cover: Cutaway | None = None
+    """Shown on the cover in place of a drawing of the rig; its line is the one it stands for."""
     missing: tuple[dict[str, str], ...] = ()
     """Pairs of character and emotion that the library lacks (a fall-back was shown)."""
     stats: dict[str, int] = Field(default_factory=dict)
@@ -278,3 +298,54 @@ class Preview(Section):
     path: FileName
     size_bytes: int
     is_reel: bool
+
+
+class TakenPicture(Section):
+    """An upload that was taken: encoded anew and stored under its content's hash."""
+
+    name: str
+    path: FileName
+    sha256: Sha256
+    source_sha256: Sha256
+    width: int
+    height: int
+    average_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    sharpness: float
+    remarks: tuple[str, ...] = ()
+    """Sentences: small, blurred, or much like another one."""
+
+
+class RefusedPicture(Section):
+    """An upload that was not taken; `reason` is a sentence."""
+
+    name: str
+    reason: str
+
+
+class Intake(Section):
+    """What became of uploads; `sheet` is a contact sheet, relative to DATA_DIR."""
+
+    character: str
+    taken: tuple[TakenPicture, ...] = ()
+    refused: tuple[RefusedPicture, ...] = ()
+    sheet: FileName | None = None
+    uploaded_by: str
+
+
+class Drawing(Section):
+    """What a model drew for the library; `path` is relative to DATA_DIR, `score` 0 to 1."""
+
+    emotion: Emotion
+    path: FileName
+    sha256: Sha256
+    width: int
+    height: int
+    score: float
+
+
+class Drawings(Section):
+    """The best of several candidates for each emotion; `sheet` shows them with their numbers."""
+
+    board: int
+    drawings: tuple[Drawing, ...]
+    sheet: FileName

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pipeline.config import StudioConfig
-from pipeline.facts import Library, Memory, PreviewLimit, Sources, Topics
+from pipeline.facts import Gaps, Library, Memory, Models, PreviewLimit, Sources, Topics, Uploads
 from pipeline.sections import (
     Brief,
+    Drawings,
     Images,
+    Intake,
     Pitches,
     Preview,
     Script,
@@ -31,6 +33,8 @@ SECTIONS: Mapping[str, type[Section]] = {
     "images": Images,
     "video": Video,
     "preview": Preview,
+    "intake": Intake,
+    "drawings": Drawings,
 }
 FACTS: Mapping[str, type[Section]] = {
     "sources": Sources,
@@ -38,6 +42,9 @@ FACTS: Mapping[str, type[Section]] = {
     "memory": Memory,
     "library": Library,
     "limit": PreviewLimit,
+    "models": Models,
+    "uploads": Uploads,
+    "gaps": Gaps,
 }
 """What a stage must know from the database, by the name of its parameter."""
 

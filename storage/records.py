@@ -10,7 +10,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from storage.states import EpisodeState, JobState
+from storage.states import EpisodeState, JobState, TrainingState
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class NewImage:
     width: int
     height: int
     source: str
+    promotion_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,80 @@ class LibraryImage:
     usage_count: int
     last_used_at: datetime | None
     created_at: datetime
+    promotion_id: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """A picture that a character is trained with; `average_hash` is 16 hexadecimal digits."""
+
+    id: int
+    character: str
+    sha256: str
+    source_sha256: str
+    path: str
+    width: int
+    height: int
+    average_hash: str
+    sharpness: float
+    remarks: tuple[str, ...]
+    uploaded_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """`base` is what people chose; `event_offset` how much of the run's events is stored here."""
+
+    id: int
+    character: str
+    name: str
+    base: str
+    state: TrainingState
+    step: int
+    steps: int
+    loss: float | None
+    seconds_left: float | None
+    note: str
+    error: str
+    restarts: int
+    event_offset: int
+    requested_by: str
+    channel_id: int | None
+    message_id: int | None
+    told_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A checkpoint that people judge; `folder` is relative to DATA_DIR."""
+
+    run_id: int
+    step: int
+    folder: str
+    loss: float | None
+    channel_id: int | None
+    message_id: int | None
+    ended: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A model in use, or one that was; `path` is relative to DATA_DIR."""
+
+    id: int
+    character: str
+    run_id: int
+    step: int
+    path: str
+    sha256: str
+    who: str
+    at: datetime
+    ended_at: datetime | None
+    ended_by: str
 
 
 @dataclass(frozen=True)

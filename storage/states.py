@@ -34,6 +34,14 @@ class PostState(StrEnum):
     FAILED = "failed"  # certainly not public; the reason is in `error`
 
 
+class TrainingState(StrEnum):
+    RUNNING = "running"  # its process lives, or is started again when the bot is
+    PAUSED = "paused"  # a person stopped it for a while; its newest checkpoint is whole
+    STOPPED = "stopped"  # a person ended it; what it has saved stays
+    FINISHED = "finished"  # all steps are done
+    FAILED = "failed"  # the reason is in `error`
+
+
 E = EpisodeState
 # Every state may become published: when publish has been called, the platform has the last
 # word, whatever people have changed since. Posting calls it for approved episodes only.
@@ -64,4 +72,13 @@ POST_MOVES: dict[PostState, frozenset[PostState]] = {
     P.UNKNOWN: frozenset({P.PUBLISHED, P.READY, P.PREPARING}),
     P.FAILED: frozenset({P.PREPARING}),
     P.PUBLISHED: frozenset(),
+}
+
+T = TrainingState
+TRAINING_MOVES: dict[TrainingState, frozenset[TrainingState]] = {
+    T.RUNNING: frozenset({T.PAUSED, T.STOPPED, T.FINISHED, T.FAILED}),
+    T.PAUSED: frozenset({T.RUNNING, T.STOPPED}),
+    T.STOPPED: frozenset({T.RUNNING}),
+    T.FAILED: frozenset({T.RUNNING, T.STOPPED}),
+    T.FINISHED: frozenset(),
 }

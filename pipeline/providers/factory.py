@@ -71,7 +71,7 @@ def voice(config: VoicesConfig) -> Voice:
 
 def pictures(config: ImagesConfig) -> Pictures:
     match config.provider:
-        case "library":
+        case "library" | "diffusion":  # who speaks is always a picture of the library
             from pipeline.providers.images.library import LibraryPictures
 
             return LibraryPictures()
