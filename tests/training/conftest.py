@@ -1,0 +1,77 @@
+"""A base with random weights, made once, and pictures to train with."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two threads add in another order
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.config import TrainingConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory):
+    from bench.random_base import make_base
+
+    return make_base(tmp_path_factory.mktemp("bases") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_v_base(tmp_path_factory):
+    """The same, for v-prediction."""
+    from bench.random_base import make_base
+
+    folder = tmp_path_factory.mktemp("bases") / "tiny-v"
+    return make_base(folder, prediction_type="v_prediction")
+
+
+def draw(path, number, size=(80, 72)):
+    """A smooth picture that differs from number to number."""
+    rng = np.random.default_rng(number)
+    small = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Five pictures of different sizes; one has a caption."""
+    folder = tmp_path / "pictures"
+    for number in range(5):
+        draw(folder / f"{number}.png", number, size=(64 + 8 * number, 96 - 4 * number))
+    (folder / "3.txt").write_text("a photo of sks dog asleep", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def settings(tiny_base, pictures, tmp_path):
+    """Make a TrainingConfig for a run of seconds; keywords win."""
+
+    def settings(**keywords):
+        given = {
+            "base_model": str(tiny_base),
+            "instance_data_dir": pictures,
+            "instance_prompt": "a photo of sks dog",
+            "output_dir": tmp_path / "run",
+            "resolution": 32,
+            "max_train_steps": 4,
+            "checkpointing_steps": 2,
+            "validation_steps": 0,
+            "validation_inference_steps": 2,
+            "rank": 4,
+            "learning_rate": 1e-3,
+            "mixed_precision": "no",
+            "device": "cpu",
+        }
+        return TrainingConfig.model_validate(given | keywords)
+
+    return settings
