@@ -4,7 +4,16 @@ WORKDIR /app
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /venv
 COPY lock/base.txt lock/base.txt
-RUN /venv/bin/pip install --require-hashes --only-binary :all: -r lock/base.txt
+RUN /venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r lock/base.txt
+# --build-arg TRAINING=cuda (or cpu) adds what training needs; without it the image stays small.
+ARG TRAINING=
+COPY lock/train.txt lock/train.txt
+RUN case "$TRAINING" in \
+      "") exit 0 ;; \
+      cuda) /venv/bin/pip install torch==2.13.0 ;; \
+      cpu) /venv/bin/pip install --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 ;; \
+      *) echo "TRAINING is cuda, cpu or empty" && exit 1 ;; \
+    esac && /venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r lock/train.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY bot bot
 COPY cogs cogs
