@@ -166,7 +166,10 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """`base` is what people chose; `event_offset` how much of the run's events is stored here."""
+    """`base` is what people chose; `event_offset` how much of the run's events is stored here.
+
+    `note` says what it does just now, `warning` what people should know, `error` why it failed.
+    """
 
     id: int
     character: str
@@ -187,6 +190,7 @@ class TrainingRun:
     told_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
+    warning: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ CREATE TABLE training_runs (
     loss         REAL,
     seconds_left REAL,
     note         TEXT NOT NULL DEFAULT '',       -- what it does before the first step
+    warning      TEXT NOT NULL DEFAULT '',       -- what people should know while it goes on
     error        TEXT NOT NULL DEFAULT '',       -- why it failed
     restarts     INTEGER NOT NULL DEFAULT 0,     -- in a row, without a step in between
     event_offset INTEGER NOT NULL DEFAULT 0,     -- bytes of events.jsonl that are in these rows
