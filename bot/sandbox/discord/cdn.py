@@ -21,11 +21,17 @@ class Cdn:
         self._files: dict[int, Attachment] = {}
 
     def store(
-        self, channel_id: int, filename: str, data: bytes, description: str | None = None
+        self,
+        channel_id: int,
+        filename: str,
+        data: bytes,
+        description: str | None = None,
+        *,
+        is_ephemeral: bool = False,
     ) -> Attachment:
         kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
         attachment = Attachment(
-            self._clock.snowflake(), channel_id, filename, kind, data, description
+            self._clock.snowflake(), channel_id, filename, kind, data, description, is_ephemeral
         )
         self._files[attachment.id] = attachment
         return attachment
@@ -33,7 +39,9 @@ class Cdn:
     def url(self, attachment: Attachment) -> str:
         issued = int(self._clock.now_s())
         expires = issued + URL_LIFETIME_S
-        path = f"/attachments/{attachment.channel_id}/{attachment.id}/{quote(attachment.filename)}"
+        root = "ephemeral-attachments" if attachment.is_ephemeral else "attachments"
+        name = quote(attachment.filename, safe="")
+        path = f"/{root}/{attachment.channel_id}/{attachment.id}/{name}"
         signature = self._sign(attachment.id, expires, issued)
         return f"{self.base_url}{path}?ex={expires:x}&is={issued:x}&hm={signature}"
 

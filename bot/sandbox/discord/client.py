@@ -1,5 +1,6 @@
-"""What Discord's own client offers people: it fills commands, components and modals, or refuses."""
+"""What Discord's own client offers people: it fills commands and components, or refuses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from bot.sandbox.discord.commands import (
 from bot.sandbox.discord.errors import Json
 from bot.sandbox.discord.state import Attachment, Channel, Member, Message, Role
 
-_BUTTON, _TEXT_INPUT, _LABEL, _FILE_UPLOAD = 2, 4, 18, 19
+_BUTTON = 2
 
 
 class NotPossible(Exception):
@@ -42,6 +43,28 @@ class Invocation:
         if "guild_id" in self.command:
             found["guild_id"] = self.command["guild_id"]
         return found | {"options": options} | ({"resolved": resolved} if resolved else {})
+
+
+@dataclass(frozen=True)
+class Uploader:
+    """A person who sends files: their client refuses what is too large, and the CDN keeps the rest.
+
+    What comes with a command or a modal belongs to no message and is served as ephemeral.
+    """
+
+    cdn: Cdn
+    channel: Channel
+    limit_bytes: int
+
+    def store(self, filename: str, data: bytes) -> Attachment:
+        refuse_large({filename: data}, self.limit_bytes)
+        return self.cdn.store(self.channel.id, filename, data, is_ephemeral=True)
+
+
+def refuse_large(files: Mapping[str, bytes], limit_bytes: int) -> None:
+    for name, data in files.items():
+        if len(data) > limit_bytes:
+            raise NotPossible(f"{name!r} is larger than the {limit_bytes} bytes one may send.")
 
 
 def find_command(commands: list[Json], full_name: str) -> Invocation:
@@ -67,9 +90,8 @@ def find_command(commands: list[Json], full_name: str) -> Invocation:
 def fill_options(
     invocation: Invocation,
     values: dict[str, Any],
+    uploader: Uploader,
     *,
-    cdn: Cdn,
-    channel: Channel,
     is_typing: bool = False,
 ) -> tuple[list[Json], Json]:
     """The options as the client sends them, and the `resolved` records they point to."""
@@ -85,10 +107,10 @@ def fill_options(
             continue
         value = values[name]
         if option["type"] == ATTACHMENT:
-            value = cdn.store(channel.id, *value)
+            value = uploader.store(*value)
         _check_value(option, value)
         if isinstance(value, Attachment | Member | Role | Channel):
-            _resolve(value, resolved, cdn)
+            resolve(value, resolved, uploader.cdn)
             value = str(value.id)
         filled.append({"name": name, "type": option["type"], "value": value})
     return filled, resolved
@@ -121,7 +143,7 @@ def _check_value(option: Json, value: Any) -> None:
         raise NotPossible(f"The option {name!r} must be between {least} and {most}.")
 
 
-def _resolve(value: Attachment | Member | Role | Channel, resolved: Json, cdn: Cdn) -> None:
+def resolve(value: Attachment | Member | Role | Channel, resolved: Json, cdn: Cdn) -> None:
     key = str(value.id)
     if isinstance(value, Attachment):
         resolved.setdefault("attachments", {})[key] = payloads.attachment(value, cdn.url)
@@ -144,44 +166,10 @@ def press(message: Message, what: str, values: list[str]) -> Json:
         raise NotPossible(f"The message has no {what!r} to click on.")
     item = named[0]
     data: Json = {"custom_id": item["custom_id"], "component_type": item["type"]}
-    return data if item["type"] == _BUTTON else data | {"values": _picked(item, values)}
+    return data if item["type"] == _BUTTON else data | {"values": picked(item, values)}
 
 
-def fill_modal(modal: Json, values: dict[str, Any], *, cdn: Cdn, channel: Channel) -> Json:
-    """The data of a submitted modal; keys of `values` are labels or custom_ids of its inputs."""
-    components: list[Json] = []
-    resolved: Json = {}
-    for item in _inputs(modal):
-        key = item["custom_id"] if item["custom_id"] in values else item["label"]
-        value = values.pop(key, None)
-        if item.get("required", True) and not value:
-            raise NotPossible(f"The modal's input {key!r} is empty.")
-        if item["type"] == _FILE_UPLOAD:
-            files = [cdn.store(channel.id, *pair) for pair in (value or {}).items()]
-            for each in files:
-                _resolve(each, resolved, cdn)
-            answer: Json = {"values": [str(each.id) for each in files]}
-        elif item["type"] == _TEXT_INPUT:
-            answer = {"value": _typed(item, value or "")}
-        else:
-            answer = {"values": _picked(item, value or [])}
-        filled = {"type": item["type"], "custom_id": item["custom_id"], **answer}
-        components.append({"type": _LABEL, "component": filled})
-    if values:
-        raise NotPossible(f"The modal has no input {', '.join(values)}.")
-    data = {"custom_id": modal["custom_id"], "components": components}
-    return data | ({"resolved": resolved} if resolved else {})
-
-
-def _inputs(modal: Json) -> list[Json]:
-    found: list[Json] = []
-    for row in modal["components"]:
-        inside = [row["component"]] if row["type"] == _LABEL else row.get("components", [])
-        found += [{**each, "label": each.get("label") or row.get("label")} for each in inside]
-    return found
-
-
-def _picked(item: Json, values: list[str]) -> list[str]:
+def picked(item: Json, values: list[str]) -> list[str]:
     offered = [option["value"] for option in item.get("options", [])]
     if offered and not set(values) <= set(offered):
         raise NotPossible(f"The select offers {offered}, not {values}.")
@@ -189,10 +177,3 @@ def _picked(item: Json, values: list[str]) -> list[str]:
     if not least <= len(values) <= item.get("max_values", 1):
         raise NotPossible(f"The select does not take {len(values)} values.")
     return values
-
-
-def _typed(item: Json, value: str) -> str:
-    least, most = item.get("min_length") or 0, item.get("max_length") or 4000
-    if value and not least <= len(value) <= most:
-        raise NotPossible(f"The modal's input takes {least} to {most} characters.")
-    return value

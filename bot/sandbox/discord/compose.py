@@ -128,16 +128,9 @@ def check_component(form: Form, item: Json, path: tuple[str | int, ...]) -> None
         form.count(item.get("options"), (*path, "options"), 25, least=1)
 
 
-def check_modal(body: Json) -> None:
-    form = Form()
-    form.length(body.get("title"), ("title",), 45, least=1)
-    form.length(body.get("custom_id"), ("custom_id",), 100, least=1)
-    form.count(body.get("components"), ("components",), 5, least=1)
-    form.finish()
-
-
 def _check_attachments(form: Form, attachments: list[Json], uploads: tuple[Upload, ...]) -> None:
-    form.require(len(attachments) <= 10, ("attachments",), "Must be 10 or fewer in length.")
+    most = max(len(attachments), len(uploads))
+    form.require(most <= 10, ("attachments",), "Must be 10 or fewer in length.")
     indexes = {upload.index for upload in uploads}
     for number, attachment in enumerate(attachments):
         path = ("attachments", number)

@@ -21,6 +21,7 @@ from bot.sandbox.discord.interaction import (
     Interaction,
 )
 from bot.sandbox.discord.messages import Messages
+from bot.sandbox.discord.modals import check_modal
 from bot.sandbox.discord.permissions import permissions_in
 from bot.sandbox.discord.state import EPHEMERAL, LOADING, Channel, Member, Message
 from bot.sandbox.discord.world import World
@@ -139,7 +140,7 @@ class Interactions:
             form.finish()
             interaction.choices = body.json["choices"]
         else:
-            compose.check_modal(body.json)
+            check_modal(body.json)
             interaction.modal = body.json
 
     def _receipt(self, interaction: Interaction) -> Json:

@@ -152,6 +152,7 @@ def attachment(record: Attachment, url: Url) -> Json:
         "url": address,
         "proxy_url": address,
         **({"description": record.description} if record.description else {}),
+        **({"ephemeral": True} if record.is_ephemeral else {}),
     }
 
 

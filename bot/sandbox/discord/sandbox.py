@@ -8,10 +8,11 @@ from bot.sandbox.discord import compose
 from bot.sandbox.discord.client import (
     Invocation,
     NotPossible,
-    fill_modal,
+    Uploader,
     fill_options,
     find_command,
     press,
+    refuse_large,
 )
 from bot.sandbox.discord.errors import ApiError, Json
 from bot.sandbox.discord.gateway import Intents
@@ -22,6 +23,7 @@ from bot.sandbox.discord.interaction import (
     MODAL_SUBMIT,
     Interaction,
 )
+from bot.sandbox.discord.modals import MOST_FILES, fill_modal
 from bot.sandbox.discord.permissions import DEFAULT, NONE, Permission, demand, permissions_in
 from bot.sandbox.discord.server import API, Request, Server
 from bot.sandbox.discord.state import Channel, Guild, Member, Message, Reaction, Role, User
@@ -149,12 +151,14 @@ class DiscordSandbox:
         roles: Iterable[Role] = (),
         *,
         bot: bool = False,
+        has_nitro: bool = False,
         guild: Guild | None = None,
         user: User | None = None,
     ) -> Member:
         """A new person, or with `user` one who joins another guild or comes back."""
         guild = guild or self.guild
         user = user or self._add_user(name, bot=bot)
+        user.has_nitro = user.has_nitro or has_nitro
         member = Member(user, guild, self.clock.now_s(), {role.id for role in roles})
         guild.members[user.id] = member
         self._world.tell_member("GUILD_MEMBER_ADD", member)
@@ -188,6 +192,9 @@ class DiscordSandbox:
         """Without `mention` a reply does not ping; to call the bot, put bot.mention in the text."""
         needed = Permission.SEND_MESSAGES | (Permission.ATTACH_FILES if files else NONE)
         self._may(member, channel, needed)
+        if len(files or {}) > MOST_FILES:
+            raise NotPossible(f"A message takes {MOST_FILES} files.")
+        refuse_large(files or {}, self._world.limit_of_person_bytes(member.user, channel))
         allowed = {"parse": ["users", "roles", "everyone"], "replied_user": mention}
         message = Message(
             self.clock.snowflake(),
@@ -251,9 +258,8 @@ class DiscordSandbox:
         (filename, bytes) pairs are values of options of their kind."""
         channel = channel or self.general
         invocation = self._find_command(member, command, channel)
-        filled, resolved = fill_options(
-            invocation, dict(options or {}), cdn=self._world.cdn, channel=channel
-        )
+        uploader = self._uploader(member, channel)
+        filled, resolved = fill_options(invocation, dict(options or {}), uploader)
         data = invocation.data(filled, resolved)
         return self._server.interactions.start(COMMAND, member, channel, data)
 
@@ -275,7 +281,7 @@ class DiscordSandbox:
             raise NotPossible(f"/{command} has no option {option!r} with autocomplete.")
         typed = {"name": option, "type": found["type"], "value": value, "focused": True}
         filled, resolved = fill_options(
-            invocation, dict(options or {}), cdn=self._world.cdn, channel=channel, is_typing=True
+            invocation, dict(options or {}), self._uploader(member, channel), is_typing=True
         )
         data = invocation.data([*filled, typed], resolved)
         return self._server.interactions.start(AUTOCOMPLETE, member, channel, data)
@@ -298,14 +304,19 @@ class DiscordSandbox:
 
     def submit_modal(self, opened_by: Interaction, values: Mapping[str, Any]) -> Interaction:
         """Fills the modal that answered an interaction; keys are labels or custom_ids, values
-        are texts, lists for selects, and {filename: bytes} for uploads."""
+        are texts, lists for selects, and for uploads {filename: bytes} or a list of pairs."""
         if opened_by.modal is None:
             raise NotPossible("No modal was opened.")
         channel = opened_by.channel
-        data = fill_modal(opened_by.modal, dict(values), cdn=self._world.cdn, channel=channel)
+        uploader = self._uploader(opened_by.member, channel)
+        data = fill_modal(opened_by.modal, values, uploader)
         return self._server.interactions.start(
             MODAL_SUBMIT, opened_by.member, channel, data, opened_by.origin
         )
+
+    def _uploader(self, member: Member, channel: Channel) -> Uploader:
+        limit_bytes = self._world.limit_of_person_bytes(member.user, channel)
+        return Uploader(self._world.cdn, channel, limit_bytes)
 
     # Waiting
 

@@ -83,9 +83,9 @@ class Server:
             for method, path, handler in part.routes():
                 self._app.router.add_route(method, API + path, _respond(handler))
         self._app.router.add_get("/gateway", world.gateway.serve)
-        self._app.router.add_get(
-            "/attachments/{channel_id}/{attachment_id}/{name}", world.cdn.serve
-        )
+        for root in ("attachments", "ephemeral-attachments"):
+            path = f"/{root}/{{channel_id}}/{{attachment_id}}/{{name}}"
+            self._app.router.add_get(path, world.cdn.serve)
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, port: int) -> str:

@@ -34,6 +34,7 @@ class User:
     name: str
     bot: bool = False
     accepts_dms: bool = True
+    has_nitro: bool = False
 
     @property
     def mention(self) -> str:
@@ -113,6 +114,7 @@ class Attachment:
     content_type: str
     data: bytes = field(repr=False)
     description: str | None = None
+    is_ephemeral: bool = False
 
 
 @dataclass

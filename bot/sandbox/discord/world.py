@@ -25,6 +25,7 @@ from bot.sandbox.discord.state import (
 
 # Per file, by boost tier: https://discord.com/developers/docs/reference#uploading-files
 UPLOAD_LIMIT_MIB = (10, 10, 50, 100)
+NITRO_LIMIT_MIB = 500
 NONCE_WINDOW_S = 300.0
 MAX_REACTIONS = 20
 
@@ -92,6 +93,10 @@ class World:
             return self._upload_limit_bytes
         tier = channel.guild.boost_tier if channel.guild else 0
         return UPLOAD_LIMIT_MIB[tier] * 2**20
+
+    def limit_of_person_bytes(self, person: User, channel: Channel) -> int:
+        nitro = NITRO_LIMIT_MIB * 2**20 if person.has_nitro else 0
+        return max(nitro, self.upload_limit_bytes(channel))
 
     def sent_before(self, channel: Channel, author: User, nonce: str) -> Message | None:
         since_s = self.clock.now_s() - NONCE_WINDOW_S
