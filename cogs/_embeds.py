@@ -29,6 +29,7 @@ STATE_COLOURS = {
     EpisodeState.SPOILED: RED,
 }
 STAGE_WORDS = {
+    "intake": "looking at new pictures",
     "pitches": "pitching",
     "trends": "looking for a topic",
     "script": "writing",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from pipeline.sections import Emotion, FileName, Section, Sha256, SourceState
+from pipeline.sections import Emotion, FileName, RefusedPicture, Section, Sha256, SourceState
 
 
 class Sources(Section):
@@ -101,6 +101,7 @@ class Models(Section):
 class Upload(Section):
     """A file somebody sent: where its bytes lie in DATA_DIR, and what the person calls it."""
 
+    number: Annotated[int, Field(ge=1)]
     path: Annotated[str, Field(pattern=r"^training/incoming/[0-9a-f]{32}$")]
     name: str
 
@@ -108,6 +109,7 @@ class Upload(Section):
 class KnownPicture(Section):
     """A picture that is there already, to tell duplicates by."""
 
+    sha256: Sha256
     source_sha256: Sha256
     average_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
@@ -117,6 +119,8 @@ class Uploads(Section):
 
     character: str
     files: tuple[Upload, ...]
+    refused: tuple[RefusedPicture, ...] = ()
+    """Those of the same upload that were too large to be received."""
     known: tuple[KnownPicture, ...] = ()
     uploaded_by: str
 

@@ -301,8 +301,12 @@ class Preview(Section):
 
 
 class TakenPicture(Section):
-    """An upload that was taken: encoded anew and stored under its content's hash."""
+    """An upload that was taken: encoded anew and stored under its content's hash.
 
+    `number` is its place in the upload, and its number on the sheet; so for a refused one.
+    """
+
+    number: Annotated[int, Field(ge=1)]
     name: str
     path: FileName
     sha256: Sha256
@@ -318,6 +322,7 @@ class TakenPicture(Section):
 class RefusedPicture(Section):
     """An upload that was not taken; `reason` is a sentence."""
 
+    number: Annotated[int, Field(ge=1)]
     name: str
     reason: str
 

@@ -165,6 +165,20 @@ class TrainingImage:
 
 
 @dataclass(frozen=True)
+class TrainingUpload:
+    """Files that were sent together; `result` is JSON, empty until their job has succeeded."""
+
+    job_id: int
+    character: str
+    uploaded_by: str
+    result: str
+    channel_id: int | None
+    message_id: int | None
+    told_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class TrainingRun:
     """`base` is what people chose; `event_offset` how much of the run's events is stored here.
 

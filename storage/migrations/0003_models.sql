@@ -16,6 +16,18 @@ CREATE TABLE training_images (
     UNIQUE (character, sha256)
 ) STRICT;
 
+-- A row per intake job: what became of the files, and the message that says so.
+CREATE TABLE training_uploads (
+    job_id      INTEGER PRIMARY KEY REFERENCES jobs (id),
+    character   TEXT NOT NULL COLLATE NOCASE,
+    uploaded_by TEXT NOT NULL,
+    result      TEXT NOT NULL DEFAULT '',        -- the Intake section once it is settled
+    channel_id  INTEGER,
+    message_id  INTEGER UNIQUE,
+    told_at     TEXT,                            -- when people were shown how it ended
+    created_at  TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE training_runs (
     id           INTEGER PRIMARY KEY,
     character    TEXT NOT NULL COLLATE NOCASE,
