@@ -11,6 +11,7 @@ import discord
 
 from cogs._costs import cost_text
 from cogs._embeds import LEGEND, draft_embeds, draft_mark, moment, state_words
+from cogs._history import sent_before
 from cogs._votes import UNREACHABLE, Sign, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.states import EpisodeState
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 
 TOO_LARGE = 40005
 """Discord's code for a file over the server's limit; it comes with HTTP 413."""
-LOOK_BACK = 50
-"""Messages in which a draft is looked for that was sent just before the bot ended."""
 
 
 class DraftDesk:
@@ -145,13 +144,10 @@ class DraftDesk:
         self, channel: discord.TextChannel, view: EpisodeView
     ) -> discord.Message | None:
         """Our message for this very draft, sent before the bot could note it."""
-        me, mark = self._bot.user, draft_mark(view)
-        async for message in channel.history(limit=LOOK_BACK):
-            footers = {embed.footer.text for embed in message.embeds}
-            if message.author == me and mark in footers:
-                known = await self._bot.studio.drafts.is_known(message.id)
-                return None if known else message
-        return None
+        message = await sent_before(channel, self._bot.user, draft_mark(view))
+        if message is None or await self._bot.studio.drafts.is_known(message.id):
+            return None
+        return message
 
     def _headline(self, standing: Standing) -> str:
         episode = standing.episode

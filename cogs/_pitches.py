@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from cogs._embeds import BLUE, GREY, budget_text, plain, told
+from cogs._history import sent_before
 from cogs._votes import UNKNOWN_MESSAGE, UNREACHABLE, Emoji, Sign, is_same, sign_of
 from pipeline.errors import ProviderError, UserError
 from storage.errors import StorageError
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
 LEGEND = "A number makes a reel of it · 🔁 others — or `/script choose`, `/script pitch`"
 TRY_AGAIN = "`/script pitch` tries again."
-LOOK_BACK = 50
-"""Messages in which a board is looked for that was sent just before the bot ended."""
 
 
 class PitchDesk:
@@ -115,7 +114,8 @@ class PitchDesk:
 
     async def _post(self, board: Board) -> None:
         channel = await self._bot.drafts.channel()
-        message = await self._sent_before(channel, board) or await channel.send(
+        found = await sent_before(channel, self._bot.user, _mark(board))
+        message = found or await channel.send(
             content=_headline(board),
             embed=_embed(board, await self._pitching.pitches(board.id)),
             # A repeat within minutes returns the first message instead of a second one.
@@ -124,16 +124,6 @@ class PitchDesk:
         board = await self._pitching.posted(board.id, channel_id=channel.id, message_id=message.id)
         # Also reads back: somebody may have been faster than the note above.
         await self._bring_up_to_date(board)
-
-    async def _sent_before(
-        self, channel: discord.TextChannel, board: Board
-    ) -> discord.Message | None:
-        """Our message of this board, sent before the bot could note it."""
-        me, mark = self._bot.user, _mark(board)
-        async for message in channel.history(limit=LOOK_BACK):
-            if message.author == me and mark in {embed.footer.text for embed in message.embeds}:
-                return message
-        return None
 
     async def _bring_up_to_date(self, board: Board) -> None:
         pitches = await self._pitching.pitches(board.id)

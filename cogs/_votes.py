@@ -1,9 +1,10 @@
-"""Reactions on drafts, read from Discord: which emoji means what, and whose count."""
+"""Reactions on our messages, read from Discord: which emoji means what, and whose count."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import aiohttp
@@ -24,7 +25,7 @@ KINDS = (discord.ReactionType.normal, discord.ReactionType.burst)
 
 
 class Sign(StrEnum):
-    """What a reaction on a draft asks for."""
+    """What a reaction on a draft or on a checkpoint asks for."""
 
     APPROVE = "✅"
     REJECT = "❌"
@@ -41,6 +42,14 @@ def is_same(one: Emoji, other: Emoji) -> bool:
     return str(one).replace("\ufe0f", "") == str(other).replace("\ufe0f", "")
 
 
+@dataclass(frozen=True)
+class Given:
+    """A message as it stands now, and who with the role has put which emoji on it."""
+
+    message: discord.Message
+    by: dict[str, frozenset[int]]
+
+
 class DiscordVotes:
     """Reads votes over REST, so that it works in the bot and without a gateway."""
 
@@ -55,31 +64,37 @@ class DiscordVotes:
         self._changes[message_id] += 1
 
     async def votes(self, draft: Message) -> Votes | None:
-        """Who with the role has ✅ or ❌ on the draft now; None when the message is gone.
+        """Who with the role has ✅ or ❌ on the draft now; None when the message is gone."""
+        signs = (Sign.APPROVE, Sign.REJECT)
+        given = await self.given(draft.channel_id, draft.message_id, signs)
+        if given is None:
+            return None
+        return Votes(approve=given.by[Sign.APPROVE], reject=given.by[Sign.REJECT])
+
+    async def given(self, channel_id: int, message_id: int, emojis: Sequence[str]) -> Given | None:
+        """The reactions of people with the role; None when the message is gone.
 
         Read again when something changed meanwhile: old votes would undo what was just said.
         """
         for _ in range(MOST_READS):
-            before = self._changes[draft.message_id]
-            votes = await self._read(draft)
-            if votes is None or self._changes[draft.message_id] == before:
-                return votes
+            before = self._changes[message_id]
+            given = await self._read(channel_id, message_id, emojis)
+            if given is None or self._changes[message_id] == before:
+                return given
         raise ProviderError("Discord", "the reactions change faster than they can be read", True)
 
-    async def _read(self, draft: Message) -> Votes | None:
+    async def _read(self, channel_id: int, message_id: int, emojis: Sequence[str]) -> Given | None:
         try:
-            channel = await self._channel(draft.channel_id)
-            message = await channel.fetch_message(draft.message_id)
-            users = {sign: await _users(message, sign) for sign in (Sign.APPROVE, Sign.REJECT)}
+            channel = await self._channel(channel_id)
+            message = await channel.fetch_message(message_id)
+            users = {emoji: await _users(message, emoji) for emoji in emojis}
             may = {user: await self.is_approver(user) for ids in users.values() for user in ids}
         except UNREACHABLE as error:
             if _code(error) == UNKNOWN_MESSAGE:
                 return None
             raise _unread(error) from error
-        return Votes(
-            approve=frozenset(user for user in users[Sign.APPROVE] if may[user]),
-            reject=frozenset(user for user in users[Sign.REJECT] if may[user]),
-        )
+        by = {emoji: frozenset(user for user in ids if may[user]) for emoji, ids in users.items()}
+        return Given(message, by)
 
     async def is_approver(self, user_id: int) -> bool:
         """Whether a member carries the role now; somebody who left does not."""
@@ -112,8 +127,8 @@ class DiscordVotes:
         return channel
 
 
-async def _users(message: discord.Message, sign: Sign) -> set[int]:
-    return {user.id async for user in _people(message, sign.value)}
+async def _users(message: discord.Message, emoji: str) -> set[int]:
+    return {user.id async for user in _people(message, emoji)}
 
 
 async def _people(message: discord.Message, emoji: str) -> AsyncIterator[discord.abc.User]:

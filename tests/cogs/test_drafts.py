@@ -239,8 +239,8 @@ async def test_a_vote_given_while_votes_are_read_is_not_undone(
     await bot.drafts.post_missing()  # waits for what is still done about the draft
     read, reads = bot.votes._read, []
 
-    async def read_then_vote(message):
-        reads.append(await read(message))
+    async def read_then_vote(*place):
+        reads.append(await read(*place))
         if len(reads) == 1:
             world.react(margot, draft, "✅")
             await world.wait_until(lambda: "is approved" in draft.content, 10, "the verdict")
