@@ -95,6 +95,8 @@ class Character(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{1,30}$")]
     role: Literal["dry", "wild"]
     species: str
+    class_noun: Annotated[str, Field(pattern=r"^[a-z][a-z -]{0,39}$")] | None = None
+    """What a network calls such a being; the species in lower case if it is not given."""
     persona: str
     nicknames: tuple[str, ...] = ()
     """What the *other* one calls this character; safe for the voice to say."""
