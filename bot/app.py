@@ -29,6 +29,7 @@ from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews
 from pipeline.services.spending import Spending
 from pipeline.services.trends import TrendService
+from pipeline.services.uploads import Uploads
 from pipeline.shows import Show, load_show
 from pipeline.workflow import Lane, Workflow, workflow_for
 from storage.database import Database
@@ -167,6 +168,8 @@ def _wired(
         bookkeeping=bookkeeping,
         clock=utc_now,
     )
+    uploads = Uploads(db=db, folder=folder, engine=engine, show=show, clock=utc_now)
+    job_events.add(uploads.heard)
     publishing = Publishing(
         db=db,
         publisher=publisher,
@@ -190,6 +193,7 @@ def _wired(
         reviews=reviews,
         publishing=publishing,
         pitching=pitching,
+        uploads=uploads,
         backlog=Backlog(
             db=db,
             pitching=pitching,

@@ -19,6 +19,7 @@ from pipeline.services.reviews import Reviews, VoteReader
 from pipeline.services.reviews import Votes as ReadVotes
 from pipeline.services.spending import Spending
 from pipeline.services.trends import TrendService
+from pipeline.services.uploads import Uploads
 from pipeline.shows import Show
 from storage.database import Database
 from storage.folder import DataFolder
@@ -82,6 +83,7 @@ class Studio:
     reviews: Reviews
     publishing: Publishing
     pitching: Pitching
+    uploads: Uploads
     backlog: Backlog
     votes: Votes
     job_events: Listeners
@@ -104,6 +106,7 @@ class Studio:
         # Before the library's painter starts, which would be taken for an old worker otherwise.
         await self.engine.end_old_workers()
         await self.library.fill()
+        await self.uploads.tidy()
         await self.engine.start()
 
     async def run_engine(self) -> None:

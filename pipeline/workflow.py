@@ -98,8 +98,12 @@ class Workflow:
 
 
 LAST_STAGE = "preview"
+OF_THE_CHANNEL = frozenset({"intake", "drawings", "pitches", "trends"})
+"""Stages whose jobs belong to no episode; the others leave a section in a revision each."""
 WORKFLOW = Workflow(
     (
+        # Files of strangers: whatever they have done to the process goes with it.
+        Stage("intake", Lane.CPU, inputs=("uploads",), timeout_s=300, fresh=True),
         Stage("pitches", Lane.IO, inputs=("topics", "memory"), timeout_s=300),
         Stage("trends", Lane.IO, inputs=("sources",), timeout_s=120),
         Stage("script", Lane.IO, inputs=("brief", "memory"), timeout_s=300),
@@ -123,5 +127,5 @@ def workflow_for(config: StudioConfig) -> Workflow:
 
 def stages_of_a_reel(until: str = LAST_STAGE) -> tuple[str, ...]:
     """The stages that leave a section in the revision, in order, up to one of them."""
-    names = tuple(s.name for s in WORKFLOW.stages if s.name not in ("pitches", "trends"))
+    names = tuple(s.name for s in WORKFLOW.stages if s.name not in OF_THE_CHANNEL)
     return names[: names.index(until) + 1] if until in names else ()

@@ -17,12 +17,15 @@ from pipeline.sections import (
     Brief,
     Emotion,
     Images,
+    Intake,
     Pitch,
     Pitches,
     Premise,
     Preview,
+    RefusedPicture,
     Script,
     Section,
+    TakenPicture,
     Trends,
     Video,
 )
@@ -36,6 +39,8 @@ from storage.pitches import NewPitch, PitchBoards
 from storage.records import Episode, Job, LibraryImage
 from storage.rejections import Rejections
 from storage.states import EpisodeState
+from storage.training_images import NewTrainingImage, TrainingImages
+from storage.training_uploads import TrainingUploads
 from storage.trends import Trends as TrendRows
 
 REELS_REMEMBERED = 60
@@ -83,6 +88,8 @@ class Bookkeeping:
         self._topics = TopicBook(db, clock=clock)
         self._boards = PitchBoards(db)
         self._rejections = Rejections(db)
+        self._training_images = TrainingImages(db)
+        self._uploads = TrainingUploads(db)
         self._show = show
         self._mark = mark
         self._clock = clock
@@ -106,6 +113,8 @@ class Bookkeeping:
             await self._store_trends(job, result)
         elif isinstance(result, Pitches):
             await self._fill_board(job, result)
+        elif isinstance(result, Intake):
+            await self._store_pictures(job, result)
         elif isinstance(result, Images):
             shown = Counter(selection.image_id for selection in result.selections)
             await self._images.count_usage(shown, now=self._clock())
@@ -210,6 +219,23 @@ class Bookkeeping:
             raise UserError("None of the pitches was about a topic that may be used; try again.")
         await self._boards.fill(board.id, pitches[: board.count])
 
+    async def _store_pictures(self, job: Job, looked_at: Intake) -> None:
+        """Rows of what was taken; what another upload has brought meanwhile is refused."""
+        taken, refused = [], list(looked_at.refused)
+        for picture in looked_at.taken:
+            image = _training_image(picture, looked_at)
+            if await self._training_images.add(image, now=self._clock()):
+                taken.append(picture)
+            else:
+                refused.append(_came_twice(picture))
+        result = looked_at.model_copy(
+            update={
+                "taken": tuple(taken),
+                "refused": tuple(sorted(refused, key=lambda picture: picture.number)),
+            }
+        )
+        await self._uploads.settle(job.id, result.model_dump_json())
+
     async def _free_names(self) -> list[str]:
         since = self._clock() - TOPIC_WINDOW
         return [trend.name for trend in await self._trends.unused(since=since, limit=1000)]
@@ -266,6 +292,19 @@ def _new_pitch(pitch: Pitch, topic: Topic) -> NewPitch:
         last_line=pitch.last_line,
         why=pitch.why,
     )
+
+
+def _training_image(picture: TakenPicture, looked_at: Intake) -> NewTrainingImage:
+    return NewTrainingImage(
+        character=looked_at.character,
+        uploaded_by=looked_at.uploaded_by,
+        **picture.model_dump(exclude={"number", "name"}),
+    )
+
+
+def _came_twice(picture: TakenPicture) -> RefusedPicture:
+    reason = f"{picture.name} has come with another upload at the same time, so it is there."
+    return RefusedPicture(number=picture.number, name=picture.name, reason=reason)
 
 
 def _topics_since(since: datetime, scripts: list[Script]) -> tuple[str, ...]:
