@@ -77,6 +77,16 @@ CREATE TABLE checkpoint_votes (
     FOREIGN KEY (run_id, step) REFERENCES validations (run_id, step)
 ) STRICT, WITHOUT ROWID;
 
+-- ❌ and ⏸️ that were done: those still there when somebody resumes the run ask for nothing new.
+CREATE TABLE checkpoint_wishes (
+    run_id  INTEGER NOT NULL,
+    step    INTEGER NOT NULL,
+    sign    TEXT NOT NULL,
+    user_id INTEGER NOT NULL,
+    PRIMARY KEY (run_id, step, sign, user_id),
+    FOREIGN KEY (run_id, step) REFERENCES validations (run_id, step)
+) STRICT, WITHOUT ROWID;
+
 -- The newest one of a character that has not ended is in use; the one before it is the way back.
 CREATE TABLE promotions (
     id        INTEGER PRIMARY KEY,
