@@ -289,6 +289,8 @@ class Video(Section):
     loudness_lufs: float
     peak_dbtp: float
     longest_silence_s: float
+    drawn: tuple[int, ...] = ()
+    """What a model drew for the library and is seen here, as a cutaway or on the cover."""
 
 
 class Preview(Section):

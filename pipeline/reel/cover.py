@@ -2,16 +2,18 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline.reel import captions, lettering, scene
+from pipeline.reel import captions, lettering, portrait, scene
 from pipeline.reel.lettering import Style
 from pipeline.reel.scene import Scene, Shot
 from pipeline.reel.sprites import HEIGHT, WIDTH, Frame, cut_out, lay
-from pipeline.sections import Emotion, Script, Voices
+from pipeline.sections import Emotion, Line, Script, SpokenLine, Voices
 
 GRID_TOP, GRID_BOTTOM = 240, 1680  # the central 1080 x 1440
 FACE_BOX, FEET = (1060, 1190), 1745
@@ -20,6 +22,7 @@ TITLE_SIZES = (168, 148, 128, 112, 96)
 TITLE_WORDS = 7
 STRONG = (Emotion.SURPRISED, Emotion.EXCITED, Emotion.ANGRY, Emotion.SARCASTIC, Emotion.CONFUSED)
 LARGEST_BYTES = 8_000_000
+L = TypeVar("L", Line, SpokenLine)
 
 
 def title(script: Script) -> str:
@@ -32,13 +35,12 @@ def title(script: Script) -> str:
     return " ".join(words[:TITLE_WORDS]) + ("…" if len(words) > TITLE_WORDS else "")
 
 
-def draw(pictured: Scene, voices: Voices, text: str, path: Path) -> None:
-    """Write the cover as JPEG of 1080 x 1920."""
+def draw(
+    pictured: Scene, voices: Voices, text: str, path: Path, *, drawn: Path | None = None
+) -> None:
+    """Write the cover as JPEG of 1080 x 1920; `drawn` fills it in place of the shot's picture."""
     shot = face(pictured, voices)
-    canvas = _stage(pictured)
-    image = scene.fitted(shot.picture, FACE_BOX)
-    lay(scene.shadow(image.width, WIDTH // 2, FEET), canvas)
-    lay(scene.standing(image, WIDTH // 2, FEET), canvas)
+    canvas = portrait.zoomed(drawn, 0) if drawn else _cut_out_on_stage(pictured, shot)
     _write_title(text, shot, canvas)
     for quality in (92, 80, 60):
         Image.fromarray(canvas).save(path, "JPEG", quality=quality, optimize=True)
@@ -48,10 +50,21 @@ def draw(pictured: Scene, voices: Voices, text: str, path: Path) -> None:
 
 def face(pictured: Scene, voices: Voices) -> Shot:
     """The hook's or the punch line's face, whichever shows the stronger emotion."""
-    ends = (pictured.shots[0], pictured.shots[-1])
-    emotions = {line.index: line.emotion for line in voices.lines}
+    return pictured.shots[0 if face_line(voices.lines) is voices.lines[0] else -1]
+
+
+def face_line(lines: Sequence[L]) -> L:
+    """The line whose speaker is on the cover."""
     ranks = {emotion: rank for rank, emotion in enumerate(STRONG)}
-    return min(ends, key=lambda shot: ranks.get(emotions[shot.index], len(STRONG)))
+    return min((lines[0], lines[-1]), key=lambda line: ranks.get(line.emotion, len(STRONG)))
+
+
+def _cut_out_on_stage(pictured: Scene, shot: Shot) -> Frame:
+    canvas = _stage(pictured)
+    image = scene.fitted(shot.picture, FACE_BOX)
+    lay(scene.shadow(image.width, WIDTH // 2, FEET), canvas)
+    lay(scene.standing(image, WIDTH // 2, FEET), canvas)
+    return canvas
 
 
 def _stage(pictured: Scene) -> Frame:

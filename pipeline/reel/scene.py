@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline.errors import UserError
-from pipeline.reel import captions, lettering
+from pipeline.reel import captions, lettering, portrait
 from pipeline.reel.captions import Card
 from pipeline.reel.lettering import INK, Style
-from pipeline.reel.sprites import HEIGHT, WIDTH, Frame, Sprite, cut_out, grown, lay
+from pipeline.reel.sprites import HEIGHT, WIDTH, Frame, Sprite, cut_out, grown, lay, opened
 
 SPEAKER_BOX = (1000, 1130)
 SPEAKER_FEET, LISTENER_FEET = 1742, 1540
@@ -31,7 +30,14 @@ BOUNCE_STEPS = 8
 STRETCH, SQUEEZE = 0.05, 0.022  # of height and width at the loudest
 TITLE_TOP = 272
 TITLE_COLOUR = (255, 214, 64)
-PICTURE_FORMATS = ("PNG", "JPEG", "WEBP")  # parsers of other formats stay unused
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """The one who listens, large, from frame `first` to the end of the shot."""
+
+    picture: Path
+    first: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Shot:
     cards: tuple[Card, ...]
     returning: bool = False
     """True when the same character spoke the line before."""
+    reaction: Reaction | None = None
 
     def card(self, frame: int) -> Card | None:
         return next((card for card in self.cards if card.first <= frame < card.end), None)
@@ -78,7 +85,12 @@ class Scene:
     def paint(self, frame: int) -> Frame:
         """The finished picture of a frame; the caller may keep it."""
         shot = self.shot(frame)
-        canvas = self._characters(shot, frame)
+        reaction = shot.reaction
+        if reaction is not None and frame >= reaction.first:
+            age = (frame - reaction.first) / (shot.end - reaction.first)
+            canvas = portrait.zoomed(reaction.picture, age)
+        else:
+            canvas = self._characters(shot, frame)
         card = shot.card(frame)
         if card is not None:
             age = min(frame - card.first, len(captions.POP))
@@ -140,13 +152,7 @@ def _ease_out_back(t: float) -> float:
 @lru_cache(maxsize=32)
 def fitted(path: Path, box: tuple[int, int]) -> Image.Image:
     """A picture scaled into a box, premultiplied; one without transparency gets round corners."""
-    try:
-        with Image.open(path, formats=PICTURE_FORMATS) as file:
-            image = file.convert("RGBA")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"The picture {path.name} is missing or broken. Choose the images again."
-        ) from error
+    image = opened(path, "RGBA")
     scale = min(box[0] / image.width, box[1] / image.height)
     if image.getchannel("A").getextrema()[0] == 255:
         image.putalpha(_round_corners(image.size))

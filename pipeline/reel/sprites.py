@@ -1,12 +1,16 @@
 """Cut-outs and how they are laid on a frame; frames are RGB arrays of 1920 x 1080 x 3 bytes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.errors import UserError
+
 WIDTH, HEIGHT = 1080, 1920
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP")  # parsers of other formats stay unused
 Frame = NDArray[np.uint8]
 
 
@@ -31,6 +35,18 @@ class Sprite:
             self.left + int(columns.max()) + 1,
             self.top + int(rows.max()) + 1,
         )
+
+
+def opened(path: Path, mode: str) -> Image.Image:
+    """A picture of the library; UserError when the file is gone or no picture."""
+    try:
+        with Image.open(path, formats=PICTURE_FORMATS) as file:
+            image: Image.Image = file.convert(mode)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"The picture {path.name} is missing or broken. Choose the images again."
+        ) from error
+    return image
 
 
 def cut_out(image: Image.Image, left: int, top: int) -> Sprite:

@@ -1,16 +1,17 @@
 """From timeline and pictures to a finished reel, its cover and its storyboard."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
 from pipeline.config import VideoConfig
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError, UserError
-from pipeline.reel import captions, cover, encoder, pictures, probe, sound, storyboard
+from pipeline.reel import captions, cover, encoder, pictures, probe, reactions, sound, storyboard
 from pipeline.reel.scene import Scene, Shot
 from pipeline.reel.sprites import Frame
-from pipeline.sections import Images, Script, Selection, SpokenLine, Video, Voices
+from pipeline.sections import Cutaway, Images, Script, Selection, SpokenLine, Video, Voices
 
 REEL, COVER, STORYBOARD = "reel.mp4", "cover.jpg", "storyboard.png"
 
@@ -21,8 +22,10 @@ def run(script: Script, voices: Voices, images: Images, *, ctx: StageContext) ->
     ctx.report(0.0, "mixing the sound")
     samples = sound.mix(voices, ctx.revision_folder)
     frames = round(voices.total_duration * fps)
+    cutaways = intact(images.cutaways, ctx)
+    paths = {line: ctx.data_dir / cutaway.image_path for line, cutaway in cutaways.items()}
     scene = Scene(
-        shots=shots(voices, images, ctx=ctx, fps=fps),
+        shots=reactions.with_cutaways(shots(voices, images, ctx=ctx, fps=fps), paths, fps=fps),
         backdrop=pictures.background(ctx.show, backdrop_file(script, ctx)),
         levels=sound.bounce(samples, frames=frames, fps=fps),
         title=topic(script),
@@ -35,13 +38,13 @@ def run(script: Script, voices: Voices, images: Images, *, ctx: StageContext) ->
         encoder.encode(paint, frames=frames, fps=fps, sound=mastered, path=draft)
         ctx.report(0.95, "checking the reel")
         facts = _checked(draft, frames)
-        _draw_stills(scene, script, voices, ctx)
+        drawn = stills(scene, script, voices, images, ctx)
         draft.replace(ctx.folder / REEL)
     finally:
         mastered.unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
     ctx.report(1.0, "reel finished")
-    return _section(voices, facts, ctx.folder)
+    return _section(voices, facts, ctx.folder, drawn)
 
 
 def shots(voices: Voices, images: Images, *, ctx: StageContext, fps: int) -> list[Shot]:
@@ -128,12 +131,34 @@ def _checked(path: Path, frames: int) -> probe.ReelFacts:
     return facts
 
 
-def _draw_stills(scene: Scene, script: Script, voices: Voices, ctx: StageContext) -> None:
-    cover.draw(scene, voices, cover.title(script), ctx.folder / COVER)
-    storyboard.draw(scene, voices, ctx.show, ctx.folder / STORYBOARD)
+def intact(cutaways: Iterable[Cutaway], ctx: StageContext) -> dict[int, Cutaway]:
+    """By their line. One that is gone or has changed is left out: the reel is whole without."""
+    found = {}
+    for cutaway in cutaways:
+        path = ctx.data_dir / cutaway.image_path
+        if path.is_file() and _sha256(path) == cutaway.sha256:
+            found[cutaway.line_index] = cutaway
+    return found
 
 
-def _section(voices: Voices, facts: probe.ReelFacts, folder: Path) -> Video:
+def stills(
+    scene: Scene, script: Script, voices: Voices, images: Images, ctx: StageContext
+) -> list[Cutaway]:
+    """Draw cover and storyboard; the drawings of a model that are seen, there and in the reel."""
+    reacting = {cutaway.line_index: cutaway for cutaway in images.cutaways}
+    seen = {shot.index: reacting[shot.index] for shot in scene.shots if shot.reaction}
+    storyboard.draw(scene, voices, ctx.show, ctx.folder / STORYBOARD, seen)
+    # One that stands for another line would not be the face that the title goes with.
+    line = cover.face(scene, voices).index
+    drawn = intact([images.cover] if images.cover else [], ctx).get(line)
+    picture = ctx.data_dir / drawn.image_path if drawn else None
+    cover.draw(scene, voices, cover.title(script), ctx.folder / COVER, drawn=picture)
+    return [*seen.values(), *([drawn] if drawn else [])]
+
+
+def _section(
+    voices: Voices, facts: probe.ReelFacts, folder: Path, drawn: Sequence[Cutaway]
+) -> Video:
     return Video(
         episode=voices.episode,
         sha256=_sha256(folder / REEL),
@@ -147,6 +172,7 @@ def _section(voices: Voices, facts: probe.ReelFacts, folder: Path) -> Video:
         loudness_lufs=facts.loudness_lufs,
         peak_dbtp=facts.peak_dbtp,
         longest_silence_s=facts.longest_silence_s,
+        drawn=tuple(one.image_id for one in drawn if one.image_id is not None),
     )
 
 

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.reel import captions, scene
-from pipeline.reel.scene import ENTRANCE, Scene, Shot
+from pipeline.reel import captions, portrait, scene
+from pipeline.reel.captions import Card
+from pipeline.reel.scene import ENTRANCE, Reaction, Scene, Shot
 from pipeline.reel.sprites import HEIGHT, WIDTH, cut_out, lay
 
 RED, BLUE, GROUND = (200, 30, 30), (30, 30, 200), (90, 160, 90)
@@ -182,3 +185,21 @@ def test_half_transparent_colours_mix_without_overflow(alpha):
     lay(cut_out(Image.new("RGBA", (4, 4), (255, 255, 255, alpha)), 0, 0), frame)
 
     assert frame.min() >= 253
+
+
+def test_a_reaction_fills_the_frame_to_the_end_of_its_shot_and_captions_stay(paintings):
+    portrait.filling.cache_clear()
+    Image.new("RGB", (64, 96), BLUE).save(paintings / "drawn.png")
+    card = Card(("Hello",), (0,), 0, 90, (255, 170, 0))
+    plain = shot(paintings, 2, "red", first=0, end=90, cards=(card,))
+    made = painted([replace(plain, reaction=Reaction(paintings / "drawn.png", 60))])
+    before = painted([plain])
+
+    assert all((made.paint(n) == before.paint(n)).all() for n in (0, 4, 30, 59))
+    for number in (60, 89):
+        frame = made.paint(number)
+        caption = captions.picture(card, 0)
+        left, top, right, bottom = caption.opaque_box
+        assert has(frame, RED) == 0
+        assert has(frame, BLUE) > 1_700_000
+        assert has(frame[top:bottom, left:right], (255, 170, 0)) > 2_000

@@ -15,8 +15,9 @@ from PIL import Image
 from pipeline.config import VideoConfig
 from pipeline.context import CANCEL_FILE, PROGRESS_FILE, StageContext
 from pipeline.errors import ProviderError, StageCancelled, UserError
-from pipeline.reel import captions, cover, encoder, probe, scene
+from pipeline.reel import captions, cover, encoder, probe, reactions, scene
 from pipeline.sections import (
+    Cutaway,
     Emotion,
     Images,
     Line,
@@ -337,6 +338,108 @@ def test_the_title_of_the_cover_is_inside_the_safe_area_and_the_grid(ctx, text):
     assert rows.max() <= captions.SAFE_BOTTOM
     assert columns.min() >= captions.SAFE_LEFT
     assert columns.max() <= captions.SAFE_RIGHT
+
+
+def drawn(ctx: StageContext, line: int, who: str, *, number=40) -> Cutaway:
+    """What a model drew for the library: all in one colour."""
+    path = ctx.data_dir / f"drawn-{who.lower()}.png"
+    Image.new("RGB", (64, 96), (250, 240, 10) if who == "Mia" else (10, 240, 250)).save(path)
+    return Cutaway(
+        line_index=line,
+        character=who,
+        emotion=Emotion.SURPRISED,
+        image_path=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        image_id=number,
+    )
+
+
+def slow(times: float) -> Voices:
+    """The same dialogue, spoken more slowly."""
+    data = voices().model_dump()
+    for line in data["lines"]:
+        for timed in (line, *line["words"]):
+            for key in ("start", "end", "start_time", "end_time", "duration"):
+                if key in timed:
+                    timed[key] *= times
+    return Voices.model_validate(data | {"total_duration": TOTAL * times})
+
+
+def stills(timeline: Voices, chosen: Images, ctx: StageContext) -> list[bytes]:
+    """Every fifth frame, painted for the reel's stage without encoding it."""
+    found = []
+
+    def keep(paint, *, frames, path, **_):
+        found.extend(paint(number).tobytes() for number in range(0, frames, 5))
+        raise StageCancelled
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StageCancelled):
+        patch.setattr(encoder, "encode", keep)
+        video.run(script(), timeline, chosen, ctx=ctx)
+    return found
+
+
+def test_a_cutaway_changes_the_end_of_its_line_and_no_other_frame(ctx):
+    timeline = slow(3)  # lines of 3.9, 3.1 and 2.6 s
+    cut = images().model_copy(update={"cutaways": (drawn(ctx, 2, "Rex"),)})
+
+    before, after = stills(timeline, images(), ctx), stills(timeline, cut, ctx)
+
+    changed = [
+        5 * n for n, (one, other) in enumerate(zip(before, after, strict=True)) if one != other
+    ]
+    assert changed
+    assert min(changed) >= 210 - 1.3 * 30
+    assert max(changed) < 210
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_drawing_that_is_gone_or_has_changed_leaves_the_reel_as_it_was(ctx, harm):
+    cutaway = drawn(ctx, 2, "Rex")
+    harm(ctx.data_dir / cutaway.image_path)
+    cut = images().model_copy(update={"cutaways": (cutaway,)})
+
+    assert stills(slow(3), cut, ctx) == stills(slow(3), images(), ctx)
+
+
+def test_drawings_that_are_seen_are_told_and_are_in_cover_and_storyboard(ctx):
+    cover_drawing = drawn(ctx, 1, "Rex", number=41).model_copy(update={"emotion": Emotion.HAPPY})
+    chosen = images().model_copy(
+        update={
+            "cutaways": (drawn(ctx, 1, "Mia", number=42), drawn(ctx, 3, "Mia", number=43)),
+            "cover": cover_drawing,
+        }
+    )
+    timeline = slow(3)
+    pictured = scene.Scene(
+        shots=reactions.with_cutaways(
+            video.shots(timeline, chosen, ctx=ctx, fps=30),
+            {3: ctx.data_dir / "drawn-mia.png"},
+            fps=30,
+        ),
+        backdrop=np.zeros((1920, 1080, 3), np.uint8),
+        levels=np.zeros(400),
+    )
+    stage = video.stills(pictured, script(), timeline, chosen, ctx)
+
+    assert [one.image_id for one in stage] == [43, 41]
+    with Image.open(ctx.folder / "cover.jpg") as image:
+        assert share(np.asarray(image), (10, 240, 250)) > 0.7
+    with Image.open(ctx.folder / "storyboard.png") as image:
+        assert share(np.asarray(image.convert("RGB")), (250, 240, 10)) > 0.08
+
+
+def test_a_drawing_of_another_line_is_not_put_on_the_cover(ctx):
+    chosen = images().model_copy(update={"cover": drawn(ctx, 2, "Mia")})
+    pictured = scene.Scene(
+        shots=video.shots(voices(), chosen, ctx=ctx, fps=30),
+        backdrop=np.zeros((1920, 1080, 3), np.uint8),
+        levels=np.zeros(400),
+    )
+
+    assert video.stills(pictured, script(), voices(), chosen, ctx) == []
+    with Image.open(ctx.folder / "cover.jpg") as image:
+        assert share(np.asarray(image), (250, 240, 10)) < 0.01
 
 
 def left_in(ctx: StageContext) -> set[str]:
