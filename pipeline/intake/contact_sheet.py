@@ -16,7 +16,8 @@ from pipeline.reel.lettering import Colour
 
 WIDTH, MARGIN, GAP, INSIDE = 1080, 28, 22, 18
 PAPER, INK, FAINT = (31, 29, 43), (240, 238, 245), (162, 158, 178)
-GREY, GREEN, AMBER = (58, 56, 70), (46, 174, 96), (255, 200, 92)
+BESIDE, GREY = (39, 37, 52), (66, 64, 79)
+GREEN, AMBER = (46, 174, 96), (255, 200, 92)
 LETTERS = {1: 36, 2: 32, 3: 27}
 """Columns -> pixels of a letter: the more columns, the shorter the rows."""
 MOST_ROWS = 4
@@ -93,8 +94,9 @@ def _lay(sheet: Image.Image, tile: Tile, at: tuple[int, int], grid: _Grid) -> No
     if tile.picture is None:
         _refused(pen, tile, at, grid)
     else:
-        sheet.paste(ImageOps.pad(tile.picture, (grid.side, grid.side), color=GREY), at)
-        _tick(pen, (left + grid.side, top), grid.letters)
+        sheet.paste(ImageOps.pad(tile.picture, (grid.side, grid.side), color=BESIDE), at)
+        tick = _tick(round(grid.letters * 1.7))
+        sheet.paste(tick, (left + grid.side - tick.width - 10, top + 10), tick)
     below = top + grid.side + grid.letters // 3
     colour = INK if tile.picture else FAINT
     _write(pen, _label(tile, grid), (left, below), grid.letters, colour)
@@ -123,14 +125,17 @@ def _refused(pen: ImageDraw.ImageDraw, tile: Tile, at: tuple[int, int], grid: _G
         _write(pen, row, (left + INSIDE, first + number * grid.pitch), grid.letters, INK)
 
 
-def _tick(pen: ImageDraw.ImageDraw, corner: tuple[int, int], letters: int) -> None:
-    """A white tick on a green disc, inside of the upper right corner."""
-    radius = letters * 0.85
-    x, y = corner[0] - radius - 10, corner[1] + radius + 10
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), GREEN, outline="white", width=3)
-    points = [(-0.45, 0.02), (-0.12, 0.36), (0.46, -0.32)]
-    line = [(x + across * radius, y + down * radius) for across, down in points]
-    pen.line(line, "white", width=round(radius / 4), joint="curve")
+def _tick(side: int) -> Image.Image:
+    """A white tick on a green disc with a white edge."""
+    big = side * 4  # drawn large and made small, as the pen's own edges are jagged
+    tick = Image.new("RGBA", (big, big), (255, 255, 255, 0))
+    pen = ImageDraw.Draw(tick)
+    pen.ellipse((0, 0, big - 1, big - 1), "white")
+    pen.ellipse((big * 0.06, big * 0.06, big * 0.94, big * 0.94), GREEN)
+    points = [(0.28, 0.51), (0.44, 0.68), (0.73, 0.34)]
+    line = [(across * big, down * big) for across, down in points]
+    pen.line(line, "white", width=big // 9, joint="curve")
+    return tick.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def _write(

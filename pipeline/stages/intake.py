@@ -45,7 +45,9 @@ def run(uploads: Uploads, *, ctx: StageContext) -> Intake:
                 taken.append(picture)
                 tiles.append(tile)
         sheet = f"{folder}/sheets/{ctx.job}.jpg"
-        title = f"{character}: {len(taken)} taken, {len(refused)} refused"
+        title = f"{character}: {len(taken)} taken" + (
+            f", {len(refused)} refused" if refused else ""
+        )
         tiles.sort(key=lambda tile: tile.number)
         write_whole(ctx.data_dir / sheet, contact_sheet.draw(title, tiles))
     ctx.report(1.0, "pictures looked at")
@@ -112,7 +114,7 @@ def _remarks(decoded: Decoded, sharp: float, alike: str | None) -> tuple[str, ..
     width, height = decoded.image.size
     remarks = []
     if min(width, height) < SMALL_BELOW:
-        remarks.append(f"Small: {width} x {height}; {SMALL_BELOW} pixels or more are better.")
+        remarks.append(f"Small: {width} x {height}; sides of {SMALL_BELOW} or more are better.")
     if sharp < BLURRED_BELOW:
         remarks.append("Looks blurred.")
     if alike is not None:
@@ -129,5 +131,5 @@ def _refusal(upload: Upload, why: Unusable) -> RefusedPicture:
 
 def _after_its_name(refused: RefusedPicture) -> str:
     """The name stands on the tile already."""
-    words = refused.reason.removeprefix(refused.name).lstrip()
+    words = refused.reason.removeprefix(refused.name).lstrip().removeprefix("is ")
     return words[:1].upper() + words[1:]
