@@ -9,9 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from bot.settings import Settings
+
+CONFIG = "CONFIG.yaml"
+
+
+class ConfigFirst(TyperGroup):
+    """`emf train FILE` and `emf train status`: what is no command is the file to train with."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = [CONFIG, *args]
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     help="Excuse My French: a channel of short comedy reels, run from Discord.",
@@ -21,8 +34,14 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The database: init, check, backup.", no_args_is_help=True)
 trends = typer.Typer(help="Topics people talk about.", no_args_is_help=True)
+train = typer.Typer(
+    help="Teach the network that draws a character: train, status, base.",
+    cls=ConfigFirst,
+    no_args_is_help=True,
+)
 app.add_typer(db, name="db")
 app.add_typer(trends, name="trends")
+app.add_typer(train, name="train")
 
 Topic = Annotated[str | None, typer.Option(help="What the reel is about.")]
 Output = Annotated[Path | None, typer.Option(help="Write the result to this file as well.")]
@@ -37,6 +56,7 @@ SLASH = {
     "video": "/render start",
     "make": "/make",
     "publish": "/publish now",
+    "train": "/train start",
 }
 """What to use instead while a bot holds DATA_DIR."""
 
@@ -54,12 +74,13 @@ def run() -> None:
     from pipeline.errors import ProviderError, UserError
     from storage.errors import StorageError, StorageUnusable
     from storage.folder import BESIDE_A_BOT
+    from training.errors import TrainingError
 
     try:
         code = app(standalone_mode=False, prog_name="emf")
     except UsageError as error:
         _fail(_usage(error), 2)
-    except (UserError, StorageError) as error:
+    except (UserError, StorageError, TrainingError) as error:
         text = str(error)
         command = next((word for word in sys.argv[1:] if word in SLASH), None)
         if isinstance(error, StorageUnusable) and BESIDE_A_BOT in text and command:
@@ -263,3 +284,41 @@ def publish(
     from bot import stages_by_hand as by_hand
 
     _start(by_hand.publish(_settings(), episode, dry_run=dry_run))
+
+
+@train.command(CONFIG)
+def train_config(
+    file: Annotated[Path, typer.Argument(help="Settings of the run; see training/recipes.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the newest checkpoint.")
+    ] = False,
+) -> None:
+    """Train as a file says; Ctrl+C saves before it ends. Prints the folder of the result."""
+    from bot import training_by_hand as by_hand
+
+    code = by_hand.train(_settings(), file, resume=resume)
+    if code:
+        sys.exit(code)
+
+
+@train.command("status")
+def train_status() -> None:
+    """Show how far the runs in DATA_DIR/models are."""
+    from bot import training_by_hand as by_hand
+
+    by_hand.show_runs(_settings())
+
+
+@train.command("base")
+def train_base(
+    wanted: Annotated[
+        str | None, typer.Argument(metavar="[HUB_ID@COMMIT]", help="Fetch this one.")
+    ] = None,
+) -> None:
+    """List the networks that training can start from, or fetch one from Hugging Face."""
+    from bot import training_by_hand as by_hand
+
+    if wanted is None:
+        by_hand.show_bases(_settings())
+    else:
+        by_hand.fetch_base(_settings(), wanted)

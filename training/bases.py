@@ -105,7 +105,7 @@ def find_base(base_model: str, revision: str | None, *, folder: Path | None = No
     """
     if revision is None:
         return open_base(_local(Path(base_model)))
-    for found in _on_disk(base_model, revision, folder or bases_folder()):
+    for found in on_disk(base_model, revision, folder or bases_folder()):
         base = open_base(found)
         return Base(base.path, base_model, revision, base.fingerprint, base.prediction_type)
     raise TrainingError(
@@ -189,7 +189,7 @@ def _local(path: Path) -> Path:
     )
 
 
-def _on_disk(hub_id: str, commit: str, folder: Path) -> Iterator[Path]:
+def on_disk(hub_id: str, commit: str, folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if source_of(path) == (hub_id, commit):
             yield path
