@@ -1,31 +1,26 @@
 """Pictures that people send to train a character with: received, looked at, listed, removed.
 
-Bytes from outside go under a name of ours into DATA_DIR/training/incoming and no further; the
-intake stage, in a worker without keys, makes pictures of them or says why not.
+The bytes are kept as incoming files and not looked into here: the intake stage, in a worker
+without keys, makes pictures of them or says why not.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import os
 import re
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from pipeline.engine import Engine, JobEvent
 from pipeline.errors import UserError
-from pipeline.facts import KnownPicture, Upload
+from pipeline.facts import KnownPicture
 from pipeline.facts import Uploads as UploadsFact
-from pipeline.sections import Intake, RefusedPicture
+from pipeline.sections import Intake
+from pipeline.services.incoming import Arrived, IncomingFile, IncomingFiles
 from pipeline.shows import Show
-from pipeline.typed_text import one_line
 from storage.database import Database
-from storage.files import sync_folder
 from storage.folder import DataFolder
 from storage.jobs import OPEN, Jobs
 from storage.records import Job, TrainingImage, TrainingUpload
@@ -39,23 +34,10 @@ MOST_FILES = 10
 """In one upload; what a Discord message can hold, too."""
 MOST_PICTURES = 60
 """Of one character; 15 to 25 are usual."""
-LARGEST_FILE = 20 * 1024 * 1024
-LONGEST_NAME = 60
 SHORTEST_SHA = 4
 """Digits of a hash; fewer are a number."""
-TRAINING, INCOMING = "training", "training/incoming"
-
-
-@dataclass(frozen=True)
-class IncomingFile:
-    """A file that is offered; `size_bytes` is what its holder declares, and is not believed.
-
-    `read` gives it whole or, as an iterator, in pieces; it is used once at most.
-    """
-
-    name: str
-    size_bytes: int
-    read: Callable[[], Awaitable[bytes]] | AsyncIterator[bytes]
+OURS = re.compile(r"[0-9a-f]{64}\.png|\.[0-9a-f]{64}\.png\.\d+\.part")
+"""Names that the intake stage gives; whatever else lies there belongs to somebody."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +72,7 @@ class Uploads:
         self._jobs = Jobs(db)
         self._images = TrainingImages(db)
         self._uploads = TrainingUploads(db)
-        self._arriving: set[str] = set()
+        self._incoming = IncomingFiles(folder.path)
 
     # What people ask for
 
@@ -107,19 +89,16 @@ class Uploads:
             raise UserError(f"Send at most {MOST_FILES} pictures at once, not {len(files)}.")
         await self._refuse_without_room(name, len(files))
         await self.tidy()
-        uploads: list[Upload] = []
-        refused: list[RefusedPicture] = []
+        arrived = await self._incoming.receive(files)
         try:
-            for number, file in enumerate(files, 1):
-                await self._receive(file, number, uploads, refused)
-            if not uploads:
-                raise UserError(refused[0].reason)
-            return await self._queue(name, tuple(uploads), tuple(refused), who)
+            if not arrived.uploads:
+                raise UserError(arrived.refused[0].reason)
+            job = await self._queue(name, arrived, who)
         except BaseException:
-            self._discard(uploads)
+            self._incoming.discard(arrived.uploads)
             raise
-        finally:
-            self._arriving.difference_update(upload.path for upload in uploads)
+        self._incoming.settled(arrived.uploads)
+        return job
 
     async def of(self, character: str) -> list[TrainingImage]:
         """The oldest first; their numbers count from 1 in this order."""
@@ -169,25 +148,25 @@ class Uploads:
         """Listener of the jobs' events: what arrived is not needed once its job has ended."""
         if isinstance(event, JobEvent) and event.job.stage == STAGE:
             over = event.job.state not in OPEN
-            self._discard(_fact(event.job).files if over else ())
+            self._incoming.discard(_fact(event.job).files if over else ())
 
     async def tidy(self) -> None:
         """Remove what no row and no open job knows: a crash or a stopped job has left it."""
         async with self._db.transaction():  # nobody can queue, claim or settle meanwhile
             facts = [_fact(job) for job in await self._open()]
-            wanted = {upload.path for fact in facts for upload in fact.files} | self._arriving
-            self._remove_others(INCOMING, wanted, "*")
+            self._incoming.remove_others(upload for fact in facts for upload in fact.files)
             busy = {fact.character for fact in facts}
             for character in self._show.characters:
                 if character.name not in busy:
-                    kept = {image.path for image in await self._images.of(character.name)}
-                    self._remove_others(pictures_folder(character.name), kept, "*.png")
+                    await self._remove_unknown(character.name)
 
-    def _remove_others(self, folder: str, wanted: set[str], pattern: str) -> None:
-        for path in (self._folder.path / folder).glob(pattern):
-            if f"{folder}/{path.name}" not in wanted and path.is_file():
-                path.unlink(missing_ok=True)
-                log.info("removed %s/%s, which nothing refers to", folder, path.name)
+    async def _remove_unknown(self, character: str) -> None:
+        kept = {image.path for image in await self._images.of(character)}
+        folder = pictures_folder(character)
+        for path in (self._folder.path / folder).glob("*"):
+            if OURS.fullmatch(path.name) and f"{folder}/{path.name}" not in kept:
+                path.unlink()
+                log.info("removed %s/%s, which has no row", folder, path.name)
 
     async def _refuse_without_room(self, character: str, count: int) -> None:
         """Pictures on their way count, so that two uploads at once cannot pass the limit."""
@@ -199,50 +178,19 @@ class Uploads:
                 f"{character} can have {MOST_PICTURES} pictures and has {have + coming}, so {left}."
             )
 
-    async def _receive(
-        self,
-        file: IncomingFile,
-        number: int,
-        uploads: list[Upload],
-        refused: list[RefusedPicture],
-    ) -> None:
-        name = shown_name(file.name, number)
-        upload = Upload(path=f"{INCOMING}/{uuid.uuid4().hex}", name=name, number=number)
-        if file.size_bytes <= LARGEST_FILE:
-            uploads.append(upload)
-            self._arriving.add(upload.path)
-            if await _store(file.read, self._folder.path / upload.path):
-                return
-            uploads.remove(upload)
-            self._arriving.discard(upload.path)
-            self._discard([upload])
-        reason = f"{name} is larger than {LARGEST_FILE // 1024**2} MB; send a smaller copy of it."
-        refused.append(RefusedPicture(name=name, reason=reason, number=number))
-
-    async def _queue(
-        self,
-        character: str,
-        uploads: tuple[Upload, ...],
-        refused: tuple[RefusedPicture, ...],
-        who: str,
-    ) -> Job:
-        await asyncio.to_thread(sync_folder, self._folder.path / INCOMING)
+    async def _queue(self, character: str, arrived: Arrived, who: str) -> Job:
         async with self._db.transaction():
-            await self._refuse_without_room(character, len(uploads))
+            await self._refuse_without_room(character, len(arrived.uploads))
             fact = UploadsFact(
                 character=character,
-                files=uploads,
-                refused=refused,
+                files=arrived.uploads,
+                refused=arrived.refused,
                 known=tuple(_known(image) for image in await self._images.of(character)),
                 uploaded_by=who,
             )
             job = await self._engine.queue(STAGE, facts={"uploads": fact})
             await self._uploads.create(job.id, character, who, now=self._clock())
         return job
-
-    def _discard(self, uploads: Sequence[Upload]) -> None:
-        for upload in uploads:
-            (self._folder.path / upload.path).unlink(missing_ok=True)
 
     async def _open(self, character: str | None = None) -> list[Job]:
         jobs = [job for job in await self._jobs.open() if job.stage == STAGE]
@@ -261,45 +209,7 @@ class Uploads:
 
 def pictures_folder(character: str) -> str:
     """Relative to DATA_DIR; a character's name is made of letters."""
-    return f"{TRAINING}/{character.lower()}"
-
-
-def shown_name(name: str, number: int) -> str:
-    """What a person calls a file, short and in one line; never a path."""
-    clean = one_line(name)
-    if len(clean) > LONGEST_NAME:
-        half = LONGEST_NAME // 2
-        clean = f"{clean[: half - 1]}…{clean[-half:]}"
-    return clean or f"file {number}"
-
-
-async def _store(read: Callable[[], Awaitable[bytes]] | AsyncIterator[bytes], path: Path) -> bool:
-    """Write and sync a file for our eyes only; False, and half a file, when it is too large."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        size = 0
-        async for piece in _pieces(read):
-            if (size := size + len(piece)) > LARGEST_FILE:
-                return False
-            await asyncio.to_thread(file.write, piece)
-        await asyncio.to_thread(_flush, file.fileno, file.flush)
-    return True
-
-
-def _flush(fileno: Callable[[], int], flush: Callable[[], None]) -> None:
-    flush()
-    os.fsync(fileno())
-
-
-async def _pieces(
-    read: Callable[[], Awaitable[bytes]] | AsyncIterator[bytes],
-) -> AsyncIterator[bytes]:
-    if callable(read):
-        yield await read()
-        return
-    async for piece in read:
-        yield piece
+    return f"training/{character.lower()}"
 
 
 def _fact(job: Job) -> UploadsFact:
