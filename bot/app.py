@@ -22,13 +22,18 @@ from pipeline.services.backlog import Backlog
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
+from pipeline.services.figures import Figures
 from pipeline.services.library import LibraryService
+from pipeline.services.models import Models
 from pipeline.services.outgoing import OutgoingReels
 from pipeline.services.pitching import Pitching
 from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews
 from pipeline.services.spending import Spending
+from pipeline.services.supervision import Supervision
+from pipeline.services.training import Training
 from pipeline.services.trends import TrendService
+from pipeline.services.wishes import Wishes
 from pipeline.services.uploads import Uploads
 from pipeline.shows import Show, load_show
 from pipeline.workflow import Lane, Workflow, workflow_for
@@ -105,6 +110,7 @@ async def open_studio(
             reels=reels,
             library=library,
             spending=Spending(db, budget),
+            executor=executors[Lane.CPU],
         )
 
 
@@ -146,9 +152,10 @@ def _wired(
     reels: OutgoingReels,
     library: LibraryService,
     spending: Spending,
+    executor: Executor,
 ) -> Studio:
     """The services around an engine; a list, so it may be long."""
-    votes, post_events = Votes(), Listeners()
+    votes, post_events, training_events = Votes(), Listeners(), Listeners()
     reviews = Reviews(db=db, approvals_needed=settings.approvals_needed, clock=utc_now)
     episodes = EpisodeService(
         db=db,
@@ -179,6 +186,25 @@ def _wired(
         on_event=post_events,
         clock=utc_now,
     )
+    models = Models(
+        db=db,
+        folder=folder,
+        show=show,
+        executor=executor,
+        approvals_needed=settings.approvals_needed,
+        clock=utc_now,
+    )
+    training = Training(
+        db=db,
+        folder=folder,
+        show=show,
+        supervision=Supervision(
+            db=db, folder=folder, engine=engine, on_event=training_events, clock=utc_now
+        ),
+        models=models,
+        on_event=training_events,
+        clock=utc_now,
+    )
     return Studio(
         settings=settings,
         show=show,
@@ -201,9 +227,13 @@ def _wired(
             days=settings.backlog_days,
             clock=utc_now,
         ),
+        training=training,
+        figures=Figures(folder=folder, executor=executor),
+        wishes=Wishes(db),
         votes=votes,
         job_events=job_events,
         post_events=post_events,
+        training_events=training_events,
     )
 
 

@@ -53,14 +53,17 @@ async def serve(settings: Settings) -> None:
             log.info("%s", line)
         studio.job_events.add(bot.on_job_event)
         studio.post_events.add(bot.on_post_event)
+        studio.training_events.add(bot.on_training_event)
         await studio.publishing.restamp()
         others = (*await made_by_itself(studio, schedule), token_kept(studio))
         scheduler = StudioScheduler(schedule, studio.publishing, others)
         stack.push_async_callback(scheduler.stop)
         await stack.enter_async_context(answering(studio.folder.path, lambda: _well(bot, studio)))
+        await studio.training.hold()
         works = [
             asyncio.create_task(_connect(bot, token), name="discord"),
             asyncio.create_task(studio.run_engine(), name="engine"),
+            asyncio.create_task(studio.training.run(), name="training"),
             asyncio.create_task(_post_when_ready(bot, studio, scheduler), name="posting"),
         ]
         await _until_stopped(stop, works)

@@ -12,13 +12,16 @@ from pipeline.errors import ProviderError
 from pipeline.services.backlog import Backlog
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
+from pipeline.services.figures import Figures
 from pipeline.services.library import LibraryService
 from pipeline.services.pitching import Pitching
 from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews, VoteReader
 from pipeline.services.reviews import Votes as ReadVotes
 from pipeline.services.spending import Spending
+from pipeline.services.training import Training
 from pipeline.services.trends import TrendService
+from pipeline.services.wishes import Wishes
 from pipeline.services.uploads import Uploads
 from pipeline.shows import Show
 from storage.database import Database
@@ -85,9 +88,11 @@ class Studio:
     pitching: Pitching
     uploads: Uploads
     backlog: Backlog
+    training: Training
     votes: Votes
     job_events: Listeners
     post_events: Listeners
+    training_events: Listeners
 
     @property
     def guild_id(self) -> int:

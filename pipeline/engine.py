@@ -106,6 +106,7 @@ class Engine:
         )
         self._attempts: dict[int, Attempt] = {}
         self._helpers: set[asyncio.Task[None]] = set()
+        self._holds: dict[Lane, Callable[[], bool]] = {}
         self._loop: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -128,6 +129,18 @@ class Engine:
     def wake(self) -> None:
         """Look for due jobs now."""
         self._awake.set()
+
+    def hold(self, lane: Lane, is_held: Callable[[], bool]) -> None:
+        """Begin no job of a lane while `is_held()`; `wake` when that has changed."""
+        self._holds[lane] = is_held
+
+    async def until_idle(self, lane: Lane) -> None:
+        """Wait for the jobs of a lane that are under way."""
+        while True:
+            changed = self._changed  # before looking, so that no change is missed
+            if not any(attempt.stage.lane is lane for attempt in self._attempts.values()):
+                return
+            await changed.wait()
 
     def is_alive(self) -> bool:
         """Whether it looks for due jobs: started, not stopped, and not ended by an error."""
@@ -335,6 +348,8 @@ class Engine:
         return min(max((due - self._clock()).total_seconds(), 0.0), LOOK_AGAIN_S)
 
     def _free(self, lane: Lane) -> int:
+        if lane in self._holds and self._holds[lane]():
+            return 0
         busy = sum(attempt.stage.lane is lane for attempt in self._attempts.values())
         return self._executors[lane].workers - busy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -54,15 +55,18 @@ def find_base(bases: Path, name: str | None) -> Base:
 def recipe(
     character: Character, base: Base, *, folder: Path, pictures: Path, steps: int, inside: Path
 ) -> str:
-    """The settings of a run as YAML; UserError when a path would leave `inside`."""
+    """The settings of a run as YAML; UserError when a path would leave `inside`.
+
+    Paths are relative to the run's folder, so that DATA_DIR can move.
+    """
     noun = character.class_noun or character.species.casefold()
     prompt = f"a drawing of {TOKEN} {noun}"
     every = max(1, steps // CHECKPOINTS)
     settings = TrainingConfig(
-        base_model=str(base.path),
+        base_model=os.path.relpath(base.path, folder.resolve()),
         character=character.name,
-        output_dir=folder,
-        instance_data_dir=pictures,
+        output_dir=Path(),
+        instance_data_dir=pictures.relative_to(folder),
         instance_prompt=prompt,
         with_prior_preservation=True,
         class_prompt=f"a drawing of a {noun}",

@@ -52,6 +52,7 @@ class Trainer:
     def __init__(self, folder: Path, *, module: str = MODULE) -> None:
         """Begin or go on with the run in the folder."""
         self._folder = folder
+        self._deadline: float | None = None
         lock = os.open(folder / OUR_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _take(lock, folder)
@@ -66,17 +67,24 @@ class Trainer:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def was_asked_to_stop(self) -> bool:
+        return self._deadline is not None
+
     def exit_code(self) -> int | None:
-        """None while it lives, minus the signal when one has ended it."""
+        """None while it lives, minus the signal when one has ended it; to be asked often."""
         if self._process.returncode is None and self._has_ended():
             self.kill()  # what it may have started; before its number can become another's
             self._close_pipe()
             self._process.wait()
+        elif self._deadline is not None and time.monotonic() > self._deadline:
+            self.kill()
         return self._process.returncode
 
-    def ask_to_stop(self) -> None:
-        """It saves at the next step and ends."""
-        if self._process.returncode is None:
+    def ask_to_stop(self, *, patience_s: float = PATIENCE_S) -> None:
+        """It saves at the next step and ends, or is killed after the patience; once is enough."""
+        if self._deadline is None and self._process.returncode is None:
+            self._deadline = time.monotonic() + patience_s
             self._process.terminate()
 
     def kill(self) -> None:

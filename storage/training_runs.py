@@ -96,24 +96,16 @@ class TrainingRuns:
             raise InvalidTransition(f"Training {run.name} is {run.state}; it cannot be {to}.")
         return from_row(TrainingRun, row)
 
-    async def progress(
-        self,
-        run_id: int,
-        *,
-        event_offset: int,
-        step: int,
-        loss: float | None,
-        seconds_left: float | None,
-        note: str,
-        warning: str,
-        restarts: int,
-    ) -> None:
-        """What its process has told; a note is left alone once people have moved the run."""
+    async def progress(self, run: TrainingRun) -> None:
+        """How far it is, as this record has it; its state, and a note of people's, stay."""
         await self._db.execute(
             "UPDATE training_runs SET event_offset = ?, step = ?, loss = ?, warning = ?,"
             " restarts = ?, seconds_left = CASE state WHEN 'running' THEN ? END,"
             " note = CASE state WHEN 'running' THEN ? ELSE note END WHERE id = ?",
-            (event_offset, step, loss, warning, restarts, seconds_left, note, run_id),
+            (
+                *(run.event_offset, run.step, run.loss, run.warning),
+                *(run.restarts, run.seconds_left, run.note, run.id),
+            ),
         )
 
     async def restarted(self, run_id: int, restarts: int) -> None:
