@@ -45,24 +45,13 @@ class FileFacts(_Part):
     sha256: Sha256
 
 
-class RunFacts(_Part):
-    """What the run knows and its settings do not."""
-
-    data_hash: str
-    """Over the pictures and captions it learned from."""
-    loss: Losses
-    seconds: float
-    """From start to end of every stretch, validation included, pauses not."""
-    device: str
-    validation_folders: tuple[str, ...]
-
-
 class ModelInfo(_Part):
     format: Literal[1] = 1
     character: str
     base_model: str
     base_revision: str | None
     base_fingerprint: Sha256
+    prediction_type: str
     method: Literal["lora", "full"]
     training_steps: int
     weights: Literal["trained", "ema"]
@@ -73,8 +62,11 @@ class ModelInfo(_Part):
     timestamp: datetime
     config_hash: Sha256
     data_hash: str
+    """Over the pictures and captions it learned from."""
+    class_data_hash: str | None
     loss: Losses
     seconds: float
+    """From start to end of every stretch, validation included, pauses not."""
     device: str
     libraries: dict[str, str]
     validation_folders: tuple[str, ...]

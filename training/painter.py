@@ -18,6 +18,7 @@ from PIL import Image
 
 from training.bases import find_base
 from training.errors import TrainingError
+from training.families import Family
 from training.model_info import LORA_FILE, read_model, settings_of
 
 BATCH_ON_A_GPU = 4
@@ -27,10 +28,12 @@ BATCH_ON_A_GPU = 4
 class Painter:
     """Draws with a pipeline and leaves every state of it, and all random numbers, as they were."""
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, *, half: Any = None) -> None:
+        """`half` is the type to compute in where weights are of several."""
         pipeline.set_progress_bar_config(disable=True)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         self._pipeline = pipeline
+        self._half = half
 
     @property
     def batch(self) -> int:
@@ -73,7 +76,7 @@ class Painter:
         """A picture per seed, drawn together: on a GPU its last bits depend on its neighbours."""
         if width % 8 or height % 8:
             raise TrainingError(f"{width}x{height} cannot be drawn; use multiples of 8 pixels.")
-        with _at_rest(self._parts), torch.no_grad(), self._half_precision():
+        with at_rest(self._parts), torch.no_grad(), self._autocast():
             result = self._pipeline(
                 prompt=[prompt] * len(seeds),
                 negative_prompt=[negative] * len(seeds),
@@ -106,13 +109,19 @@ class Painter:
         scale = self._pipeline.vae_scale_factor
         shape = (self._pipeline.unet.config.in_channels, height // scale, width // scale)
         noise = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
-        return torch.stack(noise).to(self._device, self._pipeline.text_encoder.dtype)
+        dtype = self._pipeline.unet.dtype if self._half is None else torch.float32
+        return torch.stack(noise).to(self._device, dtype)
 
-    def _half_precision(self) -> Any:
-        """Weights that are trained are fp32; drawing with them on a GPU need not be."""
-        return torch.autocast(
-            self._device.type, dtype=torch.float16, enabled=self._device.type == "cuda"
-        )
+    def _autocast(self) -> Any:
+        return torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None)
+
+
+def painter_of(family: Family) -> Painter:
+    """Draws with the networks as they are now, in the middle of training if need be."""
+    on_a_gpu = family.place.device.type == "cuda"
+    return Painter(
+        family.pipeline(), half=(family.place.half or torch.float16) if on_a_gpu else None
+    )
 
 
 def open_painter(model_folder: Path, *, device: str = "auto", bases: Path | None = None) -> Painter:
@@ -156,7 +165,7 @@ def load_pipeline(folder: Path) -> Any:
 
 
 @contextmanager
-def _at_rest(parts: Sequence[Any]) -> Iterator[None]:
+def at_rest(parts: Sequence[Any]) -> Iterator[None]:
     """Without dropout; each module gets back the mode it was in."""
     modules = [(module, module.training) for part in parts for module in part.modules()]
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.course import Course, read_course
 from training.files import whole_file
-from training.progress import Event, EventKind, EventTail
 
 SIZE = (12.0, 6.75)
 DPI = 100
@@ -20,42 +19,6 @@ INK, FAINT, GRID = "#e8eaed", "#9aa0a6", "#2e323a"
 TRAINING, VALIDATION, PROMOTED = "#5ab0ff", "#ffb454", "#7ee787"
 SMOOTHED_PARTS = 20
 """The smoothed line averages about a 20th of the points at a time."""
-
-
-@dataclass
-class Course:
-    """A run as told so far; what a resume repeats or takes back counts once."""
-
-    losses: dict[int, float] = field(default_factory=dict)
-    validations: dict[int, float] = field(default_factory=dict)
-    checkpoints: set[int] = field(default_factory=set)
-    step: int = 0
-    steps: int = 0
-
-    def take(self, event: Event) -> None:
-        self.steps = event.steps or self.steps
-        if event.kind is EventKind.STARTED:
-            self._begin_after(event.step)
-        elif event.kind is EventKind.CHECKPOINT:
-            self.checkpoints.add(event.step)
-        elif event.kind is EventKind.VALIDATION and event.loss is not None:
-            self.validations[event.step] = event.loss
-        elif event.kind is EventKind.STEP and event.loss is not None:
-            self.losses[event.step] = event.loss
-        self.step = max(self.step, event.step)
-
-    def _begin_after(self, step: int) -> None:
-        self.losses = {at: loss for at, loss in self.losses.items() if at <= step}
-        self.validations = {at: loss for at, loss in self.validations.items() if at <= step}
-        self.checkpoints = {at for at in self.checkpoints if at <= step}
-        self.step = step
-
-
-def read_course(events_file: Path) -> Course:
-    course = Course()
-    for event in EventTail(events_file.parent).read():
-        course.take(event)
-    return course
 
 
 def draw_loss(events_file: Path, out: Path, *, promoted: int | None = None) -> None:
@@ -71,7 +34,7 @@ def draw_loss(events_file: Path, out: Path, *, promoted: int | None = None) -> N
     _draw_checkpoints(axes, course, promoted)
     _dress(axes, course)
     with whole_file(out) as aside:
-        FigureCanvasAgg(figure).print_png(str(aside))
+        FigureCanvasAgg(figure).print_png(str(aside))  # type: ignore[no-untyped-call]
 
 
 def smoothed(losses: Sequence[float]) -> list[float]:
@@ -120,10 +83,7 @@ def _draw_checkpoints(axes: Any, course: Course, promoted: int | None) -> None:
     lower = axes.get_xaxis_transform()
     for step in sorted(course.checkpoints):
         axes.plot([step, step], [0, 0.03], color=FAINT, linewidth=2.5, transform=lower)
-    marks = {max(course.checkpoints, default=None): ("newest", INK), promoted: ("in use", PROMOTED)}
-    for step, (text, colour) in marks.items():
-        if step is None:
-            continue
+    for step, text, colour in _marks(course, promoted):
         axes.axvline(step, color=colour, linewidth=1.5, linestyle=(0, (4, 4)), alpha=0.8)
         axes.text(
             step,
@@ -134,6 +94,14 @@ def _draw_checkpoints(axes: Any, course: Course, promoted: int | None) -> None:
             fontsize=16,
             ha="right" if step > course.steps / 4 else "left",
         )
+
+
+def _marks(course: Course, promoted: int | None) -> list[tuple[int, str, str]]:
+    newest = max(course.checkpoints, default=None)
+    found = [] if promoted is None else [(promoted, "in use", PROMOTED)]
+    if newest is not None and newest != promoted:
+        found.append((newest, "newest", INK))
+    return found
 
 
 def _dress(axes: Any, course: Course) -> None:

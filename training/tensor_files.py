@@ -7,7 +7,6 @@ where each lies, counted from its end (https://github.com/huggingface/safetensor
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,14 +15,7 @@ from typing import IO, Any
 from training.headers import Tensor, read_header
 
 METADATA = "__metadata__"
-
-
-def metadata_of(path: Path) -> dict[str, str]:
-    """The texts a header carries beside its tensors."""
-    read_header(path)  # refuses what is no whole file
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return dict(header.get(METADATA) or {})
+BLOCK_BYTES = 1024 * 1024
 
 
 def rewrite(
@@ -39,6 +31,7 @@ def rewrite(
     tensors = {name: item for name, item in read_header(source).tensors.items() if keep(name)}
     in_order = sorted(tensors.items(), key=lambda item: item[1].start)
     numbers = sorted((scalars or {}).items())
+    target.unlink(missing_ok=True)  # its bytes may have other names, in a checkpoint say
     with source.open("rb") as data, target.open("wb") as file:
         _write_header(
             file,
@@ -79,6 +72,6 @@ def _write_header(file: IO[bytes], header: dict[str, Any]) -> None:
 
 def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
     while size > 0:
-        block = source.read(min(size, shutil.COPY_BUFSIZE))
+        block = source.read(min(size, BLOCK_BYTES))
         target.write(block)
         size -= len(block)
