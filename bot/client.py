@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import discord
 import yarl
@@ -20,6 +20,9 @@ from cogs._drafts import DraftDesk
 from cogs._embeds import told
 from cogs._pitches import PitchDesk
 from cogs._progress import Progress
+from cogs._training_progress import LiveRuns
+from cogs._uploads import UploadDesk
+from cogs._validations import ValidationDesk
 from cogs._votes import DiscordVotes
 from pipeline.errors import UserError
 
@@ -29,7 +32,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COGS = ("cogs.trends", "cogs.scripts", "cogs.renders", "cogs.publishing", "cogs.overview")
+COGS = (
+    *("cogs.trends", "cogs.scripts", "cogs.renders", "cogs.training"),
+    *("cogs.publishing", "cogs.overview"),
+)
+
+
+class Desk(Protocol):
+    """Keeps one kind of message in step with the database."""
+
+    async def repair(self) -> None: ...
 
 
 def default_intents() -> discord.Intents:
@@ -55,6 +67,9 @@ class StudioBot(commands.Bot):
         self.progress = Progress(self)
         self.drafts = DraftDesk(self)
         self.pitches = PitchDesk(self)
+        self.uploads = UploadDesk(self)
+        self.live_runs = LiveRuns(self)
+        self.validations = ValidationDesk(self)
         self.votes = DiscordVotes(self, guild_id=studio.guild_id, role_id=studio.approver_role_id)
         self.said_at_start = said_at_start(studio.settings)
         self.reached = asyncio.Event()
@@ -91,8 +106,12 @@ class StudioBot(commands.Bot):
             self.reached.set()
 
     async def repair(self) -> None:
-        """Make up for what was missed about drafts and pitches; one failing spares the other."""
-        for desk in (self.drafts, self.pitches):
+        """Make up for what was missed, desk by desk; one failing spares the others."""
+        desks: tuple[Desk, ...] = (
+            *(self.drafts, self.pitches),
+            *(self.uploads, self.live_runs, self.validations),
+        )
+        for desk in desks:
             try:
                 await desk.repair()
             except Exception:
@@ -114,6 +133,10 @@ class StudioBot(commands.Bot):
     def on_post_event(self, event: object) -> None:
         """The same for what became of posts."""
         self.dispatch("studio_post", event)
+
+    def on_training_event(self, run_id: object) -> None:
+        """The same for a training that has something new to show."""
+        self.dispatch("studio_training", run_id)
 
     def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:
         """Nothing begins any more once the bot is closing: discord.py has no loop then."""
@@ -143,10 +166,16 @@ class StudioBot(commands.Bot):
         """One place turns every error of a command into one sentence."""
         await context.send(sentence_for_command(error), ephemeral=True)
 
+    async def tell_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
+        """The same for a form that somebody has filled in."""
+        text = sentence_for_command(error)
+        if interaction.response.is_done():
+            await interaction.followup.send(text, ephemeral=True)
+        else:
+            await interaction.response.send_message(text, ephemeral=True)
 
-def sentence_for_command(
-    error: commands.CommandError | discord.app_commands.AppCommandError,
-) -> str:
+
+def sentence_for_command(error: Exception) -> str:
     """The person's sentence; discord.py's own wrappers are taken off first."""
     inner: BaseException = error
     while (deeper := getattr(inner, "original", None)) is not None:

@@ -89,6 +89,8 @@ class Studio:
     uploads: Uploads
     backlog: Backlog
     training: Training
+    wishes: Wishes
+    figures: Figures
     votes: Votes
     job_events: Listeners
     post_events: Listeners

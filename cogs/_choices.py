@@ -38,8 +38,32 @@ async def jobs(interaction: Interaction, typed: str) -> Choices:
 async def topics(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Today's unused topics; any other text may be typed as well."""
     found = await interaction.client.studio.trends.fresh()
-    names = [trend.name for trend in found if typed.casefold() in trend.name.casefold()]
-    return [app_commands.Choice(name=name[:100], value=name[:100]) for name in names[:MOST]]
+    return _names((trend.name for trend in found), typed)
+
+
+async def characters(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The characters of the show."""
+    names = [character.name for character in interaction.client.studio.show.characters]
+    return _names(names, typed)
+
+
+async def bases(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Folders of DATA_DIR/bases that look like a model."""
+    folder = interaction.client.studio.folder.path / "bases"
+    return _names(sorted(p.parent.name for p in folder.glob("*/model_index.json")), typed)
+
+
+async def checkpoints(interaction: Interaction, typed: str) -> Choices:
+    """Steps of the newest training that have been validated."""
+    training = interaction.client.studio.training
+    run = (await training.status()).run
+    found = [] if run is None else await training.validations(run.id)
+    return _matching(((f"step {v.step}", v.step) for v in reversed(found)), typed)
+
+
+def _names(names: Iterable[str], typed: str) -> list[app_commands.Choice[str]]:
+    found = [name for name in names if typed.casefold() in name.casefold()]
+    return [app_commands.Choice(name=name[:100], value=name[:100]) for name in found[:MOST]]
 
 
 def _matching(labels: Iterable[tuple[str, int]], typed: str) -> Choices:

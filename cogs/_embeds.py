@@ -37,6 +37,7 @@ STAGE_WORDS = {
     "images": "choosing pictures",
     "video": "drawing and encoding",
     "preview": "preparing the preview",
+    "drawings": "drawing for the library",
 }
 LONGEST_DIALOGUE = 2700
 """Together with the whole text of a post it stays below the 6,000 characters of a message."""

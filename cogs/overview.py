@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import discord
 from discord.ext import commands
 
 from cogs._checks import anyone_here
 from cogs._costs import spent_lines
 from cogs._embeds import LEGEND, jobs_text, moment, plain
+from cogs._training_words import LEGEND as CHECKPOINT_LEGEND
 from storage.states import EpisodeState
 
 if TYPE_CHECKING:
@@ -56,7 +58,10 @@ class Overview(commands.Cog):
             if not isinstance(command, commands.Group)
         )
         lines = [f"`/{name}` {description}" for name, description in listed]
-        await ctx.send("\n".join([*lines, "", f"On a draft: {LEGEND}"])[:1900], ephemeral=True)
+        legends = (f"On a draft: {LEGEND}", f"On a checkpoint: {CHECKPOINT_LEGEND}")
+        # An embed holds twice as much as a message.
+        embed = discord.Embed(description="\n".join([*lines, "", *legends])[:4096])
+        await ctx.send(embed=embed, ephemeral=True)
 
 
 async def setup(bot: StudioBot) -> None:

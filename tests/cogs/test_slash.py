@@ -305,7 +305,7 @@ async def test_there_is_nothing_to_clear_up_before_a_post(
 
 
 async def test_help_names_every_command(margot, reply_to, world):
-    shown = (await reply_to(margot, "help")).content
+    shown = (await reply_to(margot, "help")).embeds[0]["description"]
     assert all(f"`/{name}`" in shown for name, _ in LOOKING + CHANGING)
 
 

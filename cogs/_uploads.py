@@ -1,0 +1,158 @@
+"""Pictures that people send: from the modal or the message to the report with a contact sheet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import discord
+
+from cogs._checks import has_role
+from cogs._history import sent_before
+from cogs._training_words import ADVICE, upload_embed, upload_mark
+from cogs._votes import UNREACHABLE
+from pipeline.errors import ProviderError, UserError
+from pipeline.services.incoming import IncomingFile
+from pipeline.services.uploads import MOST_FILES
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from bot.client import StudioBot
+    from pipeline.services.uploads import Received, Uploads
+
+log = logging.getLogger(__name__)
+
+SHEET = "sheet.jpg"
+Say = Callable[..., Awaitable[discord.Message]]
+
+
+class UploadDesk:
+    """Receives pictures, and shows once what became of them."""
+
+    def __init__(self, bot: StudioBot) -> None:
+        self._bot = bot
+        self._lock = asyncio.Lock()
+        self._answering = 0
+        """Uploads whose answer is on its way: they are reported in it, not beside it."""
+
+    @property
+    def _uploads(self) -> Uploads:
+        return self._bot.studio.uploads
+
+    async def repair(self) -> None:
+        """After an absence: report what has ended meanwhile."""
+        await self.report()
+
+    async def receive(
+        self, say: Say, character: str, files: Sequence[discord.Attachment], who: str
+    ) -> None:
+        """Take the files and answer with a message that becomes the report."""
+        self._answering += 1
+        try:
+            job = await self._uploads.take(character, [_incoming(file) for file in files], who)
+            received = await self._uploads.upload(job.id)
+            message = await say(embed=upload_embed(received, 0, None))
+            await self._uploads.posted(job.id, channel_id=message.channel.id, message_id=message.id)
+        finally:
+            self._answering -= 1
+        await self.report()
+
+    async def report(self) -> None:
+        """Show how every upload has ended that nobody has been shown yet."""
+        async with self._lock:
+            for received in await self._uploads.untold():
+                if received.message_id is None and self._answering:
+                    continue  # its answer comes first, or the next look finds it
+                try:
+                    await self._report(received)
+                except (UserError, ProviderError, StorageError, *UNREACHABLE) as error:
+                    log.warning("job=%d upload not reported: %s", received.job.id, error)
+
+    async def _report(self, received: Received) -> None:
+        intake = received.intake
+        sheet = intake.sheet if intake is not None else None
+        count = len(await self._uploads.of(received.character))
+        embed = upload_embed(received, count, SHEET if sheet else None)
+        files = []
+        if sheet is not None:
+            files.append(discord.File(self._bot.studio.folder.resolve(sheet), filename=SHEET))
+        if not await self._edited(received, embed, files):
+            await self._sent(received, embed, files)
+        await self._uploads.told(received.job.id)
+
+    async def _edited(
+        self, received: Received, embed: discord.Embed, files: list[discord.File]
+    ) -> bool:
+        """Whether the answer to the upload is still there to become its report."""
+        if received.channel_id is None or received.message_id is None:
+            return False
+        channel = self._bot.get_partial_messageable(received.channel_id)
+        try:
+            await channel.get_partial_message(received.message_id).edit(
+                embed=embed, attachments=files
+            )
+        except (discord.NotFound, discord.Forbidden) as error:
+            log.info("job=%d the answer is gone (%s)", received.job.id, error)
+            return False
+        return True
+
+    async def _sent(
+        self, received: Received, embed: discord.Embed, files: list[discord.File]
+    ) -> None:
+        channel = await self._bot.drafts.channel()
+        if await sent_before(channel, self._bot.user, upload_mark(received)) is None:
+            for file in files:
+                file.reset()  # an edit that failed has read it
+            await channel.send(embed=embed, files=files, nonce=f"upload/{received.job.id}")
+
+
+class PictureModal(discord.ui.Modal):
+    """Asks for up to ten files; who may send them is asked again when they come."""
+
+    def __init__(self, bot: StudioBot, character: str) -> None:
+        super().__init__(title=f"Pictures of {character}"[:45])
+        self._bot = bot
+        self._character = character
+        self.upload: discord.ui.FileUpload[Any] = discord.ui.FileUpload(
+            min_values=1, max_values=MOST_FILES
+        )
+        self.add_item(
+            discord.ui.Label(
+                text=f"1 to {MOST_FILES} pictures, as JPEG, PNG or WebP",
+                description=ADVICE,
+                component=self.upload,
+            )
+        )
+
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        if not has_role(interaction.user, self._bot.studio.approver_role_id):
+            raise UserError("This needs the role of those who approve; ask somebody who has it.")
+        await interaction.response.defer(thinking=True)
+
+        async def say(**content: Any) -> discord.Message:
+            return await interaction.followup.send(**content, wait=True)
+
+        await self._bot.uploads.receive(
+            say, self._character, self.upload.values, str(interaction.user)
+        )
+
+    async def on_error(  # type: ignore[override]  # a form has no single item at fault
+        self, interaction: discord.Interaction[Any], error: Exception
+    ) -> None:
+        await self._bot.tell_error(interaction, error)
+
+
+def _incoming(attachment: discord.Attachment) -> IncomingFile:
+    """Nothing is downloaded before its declared size was looked at."""
+
+    async def read() -> bytes:
+        try:
+            return await attachment.read()
+        except UNREACHABLE as error:
+            raise ProviderError(
+                "Discord", f"{attachment.filename} cannot be downloaded ({error})", True
+            ) from error
+
+    return IncomingFile(attachment.filename, attachment.size, read)

@@ -1,0 +1,281 @@
+"""Checkpoints in the approval channel: pictures to judge them by, votes, and what they bring."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import discord
+
+from cogs._embeds import told
+from cogs._history import sent_before
+from cogs._training_words import (
+    checkpoint_embed,
+    checkpoint_headline,
+    checkpoint_mark,
+)
+from cogs._votes import UNREACHABLE, Emoji, Given, is_same
+from pipeline.errors import ProviderError, UserError
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from bot.client import StudioBot
+    from pipeline.services.training import Standing, Training
+    from storage.records import TrainingRun, Validation
+
+log = logging.getLogger(__name__)
+
+GRID = "grid.png"
+LOOKED_AT = 2
+"""So many of the newest runs may have a message that does not say yet how it ended."""
+REFUSALS = (UserError, ProviderError, StorageError)
+
+
+class Verdict(StrEnum):
+    """What a reaction on a checkpoint asks for."""
+
+    PROMOTE = "✅"
+    STOP = "❌"
+    PAUSE = "⏸️"
+
+
+class ValidationDesk:
+    """Keeps the messages of checkpoints in step with the database; one thing at a time."""
+
+    def __init__(self, bot: StudioBot) -> None:
+        self._bot = bot
+        self._lock = asyncio.Lock()
+        self._settled: set[tuple[int, int]] = set()
+        """Ended ones whose message says so."""
+        self._warned: set[int] = set()
+        """Members without the role, who have been told."""
+        self._said: dict[tuple[int, int], str] = {}
+
+    @property
+    def _training(self) -> Training:
+        return self._bot.studio.training
+
+    async def repair(self) -> None:
+        """After an absence: reactions read back, missing messages posted, ended ones marked."""
+        async with self._lock:
+            for validation in await self._training.open_validations():
+                with _troubles_logged(validation):
+                    await self._bring_up_to_date(validation)
+            for run in (await self._training.status()).runs[:LOOKED_AT]:
+                await self._show_all(run)
+
+    async def post_missing(self) -> None:
+        """Post every checkpoint that has no message."""
+        async with self._lock:
+            for validation in await self._training.open_validations():
+                if validation.message_id is None:
+                    with _troubles_logged(validation):
+                        await self._bring_up_to_date(validation)
+
+    async def reacted(self, message_id: int) -> None:
+        """Somebody's reaction has come or gone: what the message says now is what stands."""
+        async with self._lock:
+            validation = await self._training.find_validation(message_id)
+            if validation is not None and not validation.ended:
+                with _troubles_logged(validation):
+                    await self._bring_up_to_date(validation)
+
+    async def deleted(self, message_id: int) -> None:
+        async with self._lock:
+            validation = await self._training.find_validation(message_id)
+            if validation is not None:
+                await self._gone(validation)
+
+    async def refuse(self, member: discord.abc.User) -> None:
+        """Tell a member without the role, once, why nothing happens."""
+        if member.id in self._warned:
+            return
+        self._warned.add(member.id)
+        role = self._bot.studio.approver_role_id
+        await self._bot.drafts.tell(
+            f"{member.mention}: checkpoints need the role <@&{role}>; ask somebody who has it."
+        )
+
+    async def vote(self, run_id: int, step: int, user_id: int) -> Standing:
+        """A vote by command, shown in the messages of the run."""
+        async with self._lock:
+            standing = await self._training.vote(run_id, step, user_id)
+            await self._show_after(standing)
+            return standing
+
+    async def show(self, run_id: int) -> None:
+        """Make the messages of a run say what is true now."""
+        async with self._lock:
+            self._settled = {key for key in self._settled if key[0] != run_id}
+            await self._show_all(await self._training.get(run_id))
+
+    # One message
+
+    async def _bring_up_to_date(self, validation: Validation) -> None:
+        if validation.message_id is None:
+            validation = await self._post(validation)
+        assert validation.channel_id is not None
+        assert validation.message_id is not None
+        given = await self._bot.votes.given(
+            validation.channel_id, validation.message_id, tuple(Verdict)
+        )
+        if given is None:
+            await self._gone(validation)
+            return
+        await _seed(given.message)
+        await self._count(validation, given)
+        await self._heed(validation, given)
+
+    async def _count(self, validation: Validation, given: Given) -> None:
+        """The ✅ as they stand; enough of them promote the checkpoint."""
+        try:
+            standing = await self._training.sync_votes(
+                validation.run_id, validation.step, given.by[Verdict.PROMOTE]
+            )
+        except REFUSALS as error:
+            await self._say_once(validation, str(error))
+            return
+        await self._edit(standing, given.message)
+        if standing.promotion is not None:
+            await self._show_after(standing)
+
+    async def _heed(self, validation: Validation, given: Given) -> None:
+        """Do what ❌ and ⏸️ ask for; one member is enough."""
+        acts: dict[Verdict, Callable[..., Awaitable[TrainingRun]]] = {
+            Verdict.STOP: self._training.stop,
+            Verdict.PAUSE: self._training.pause,
+        }
+        key = (validation.run_id, validation.step)
+        for verdict, act in acts.items():
+            users = given.by[verdict]
+            new = await self._bot.studio.wishes.new(*key, verdict, users)
+            if not new:
+                continue
+            try:
+                await act(await self._name(min(new)), run_id=validation.run_id)
+            except REFUSALS as error:
+                await self._bot.drafts.tell(told(str(error)))
+            # After it was done: a bot that dies before does it again, which changes nothing.
+            await self._bot.studio.wishes.done(*key, verdict, users)
+            await self._bot.live_runs.show(validation.run_id)
+
+    async def _post(self, validation: Validation) -> Validation:
+        channel = await self._bot.drafts.channel()
+        run = await self._training.get(validation.run_id)
+        mark = checkpoint_mark(run, validation)
+        found = await sent_before(channel, self._bot.user, mark)
+        message = found or await self._send(channel, run, validation)
+        await self._training.shown(run.id, validation.step, channel.id, message.id)
+        shown = await self._training.find_validation(message.id)
+        assert shown is not None
+        return shown
+
+    async def _send(
+        self, channel: discord.TextChannel, run: TrainingRun, validation: Validation
+    ) -> discord.Message:
+        standing = await self._training.vote_standing(run.id, validation.step)
+        before = [v for v in await self._training.validations(run.id) if v.step < validation.step]
+        grid = self._bot.studio.folder.path / validation.folder / GRID
+        has_grid = await asyncio.to_thread(_fits, grid, channel.guild.filesize_limit)
+        embed = checkpoint_embed(run, validation, before, GRID if has_grid else None)
+        return await channel.send(
+            content=checkpoint_headline(run, standing, is_in_use=False),
+            embed=embed,
+            files=[discord.File(grid, filename=GRID)] if has_grid else [],
+            # A repeat within minutes returns the first message instead of a second one.
+            nonce=f"run/{run.id}/{validation.step}",
+        )
+
+    async def _gone(self, validation: Validation) -> None:
+        await self._training.closed(validation.run_id, validation.step, "Its message was deleted.")
+
+    # What messages say
+
+    async def _show_after(self, standing: Standing) -> None:
+        """A promotion changes what other checkpoints of the character say."""
+        run = await self._training.get(standing.validation.run_id)
+        self._settled.clear()
+        await self._show_all(run)
+        if standing.promotion is not None:
+            for other in (await self._training.status()).runs[:LOOKED_AT]:
+                if other.id != run.id and other.character == run.character:
+                    await self._show_all(other)
+
+    async def _show_all(self, run: TrainingRun) -> None:
+        for validation in await self._training.validations(run.id):
+            key = (run.id, validation.step)
+            if validation.message_id is None or key in self._settled:
+                continue
+            with _troubles_logged(validation):
+                standing = await self._training.vote_standing(*key)
+                await self._edit(standing, await self._fetch(validation))
+                if validation.ended:
+                    self._settled.add(key)
+
+    async def _edit(self, standing: Standing, message: discord.Message | None) -> None:
+        if message is None:
+            return
+        validation = standing.validation
+        run = await self._training.get(validation.run_id)
+        models = (await self._training.status()).promotions
+        is_in_use = any((m.run_id, m.step) == (run.id, validation.step) for m in models)
+        text = checkpoint_headline(run, standing, is_in_use=is_in_use)
+        if message.content != text:  # edits of old messages are few
+            with suppress(discord.NotFound):
+                await message.edit(content=text)
+
+    async def _fetch(self, validation: Validation) -> discord.Message | None:
+        assert validation.channel_id is not None
+        assert validation.message_id is not None
+        channel = self._bot.get_partial_messageable(validation.channel_id)
+        try:
+            return await channel.fetch_message(validation.message_id)
+        except discord.NotFound:
+            return None
+
+    async def _say_once(self, validation: Validation, text: str) -> None:
+        """A checkpoint that cannot be promoted is met again at every look."""
+        key = (validation.run_id, validation.step)
+        if self._said.get(key) != text:
+            self._said[key] = text
+            await self._bot.drafts.tell(told(text))
+
+    async def _name(self, user_id: int) -> str:
+        try:
+            return str(self._bot.get_user(user_id) or await self._bot.fetch_user(user_id))
+        except UNREACHABLE:
+            return str(user_id)
+
+
+def is_verdict(emoji: Emoji) -> bool:
+    return any(is_same(verdict.value, emoji) for verdict in Verdict)
+
+
+async def _seed(message: discord.Message) -> None:
+    """One click is enough to decide: our own reactions are there first."""
+    seeded = [reaction.emoji for reaction in message.reactions if reaction.me]
+    for verdict in Verdict:
+        if not any(is_same(verdict.value, other) for other in seeded):
+            await message.add_reaction(verdict.value)
+
+
+def _fits(file: Path, limit_bytes: int) -> bool:
+    """Whether there is a file that the server takes."""
+    try:
+        return 0 < file.stat().st_size <= limit_bytes
+    except OSError:
+        return False
+
+
+@contextmanager
+def _troubles_logged(validation: Validation) -> Iterator[None]:
+    """One checkpoint in trouble stops no other; it is tried again in a few minutes."""
+    try:
+        yield
+    except (*REFUSALS, *UNREACHABLE) as error:
+        log.warning("run=%d step=%d %s", validation.run_id, validation.step, error)
