@@ -33,8 +33,8 @@ from pipeline.services.spending import Spending
 from pipeline.services.supervision import Supervision
 from pipeline.services.training import Training
 from pipeline.services.trends import TrendService
-from pipeline.services.wishes import Wishes
 from pipeline.services.uploads import Uploads
+from pipeline.services.wishes import Wishes
 from pipeline.shows import Show, load_show
 from pipeline.workflow import Lane, Workflow, workflow_for
 from storage.database import Database

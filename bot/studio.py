@@ -21,8 +21,8 @@ from pipeline.services.reviews import Votes as ReadVotes
 from pipeline.services.spending import Spending
 from pipeline.services.training import Training
 from pipeline.services.trends import TrendService
-from pipeline.services.wishes import Wishes
 from pipeline.services.uploads import Uploads
+from pipeline.services.wishes import Wishes
 from pipeline.shows import Show
 from storage.database import Database
 from storage.folder import DataFolder
