@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
@@ -146,24 +147,22 @@ async def end_old_trainer(folder: Path, *, patience_s: float = PATIENCE_S) -> No
     when it is none of ours.
     """
     locks = (folder / OUR_LOCK, folder / THEIR_LOCK)
+    if await _released(locks, patience_s):
+        return
+    if not (_kill_old(folder) and await _released(locks, LETTING_GO_S)):
+        raise _occupied(folder)
+
+
+async def _released(locks: Iterable[Path], patience_s: float) -> bool:
     deadline = time.monotonic() + patience_s
-    for lock in locks:
-        if not await _released(lock, deadline):
-            _kill_old(folder)
-    deadline = time.monotonic() + LETTING_GO_S
-    for lock in locks:
-        if not await _released(lock, deadline):
-            raise _occupied(folder)
-
-
-async def _released(lock_file: Path, deadline: float) -> bool:
-    if not lock_file.exists():
-        return True
-    with lock_file.open("rb") as file:
-        while not _is_free(file.fileno()):
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(LOOK_S)
+    for path in locks:
+        if not path.exists():
+            continue
+        with path.open("rb") as file:
+            while not _is_free(file.fileno()):
+                if time.monotonic() > deadline:
+                    return False
+                await asyncio.sleep(LOOK_S)
     return True
 
 
@@ -187,12 +186,15 @@ def _occupied(folder: Path) -> UserError:
     )
 
 
-def _kill_old(folder: Path) -> None:
+def _kill_old(folder: Path) -> bool:
+    """False when who holds the lock is none of ours."""
     with suppress(OSError, ValueError):
         pid = int((folder / OUR_LOCK).read_text())
         # The number may belong to somebody else by now.
         if str(folder / CONFIG_FILE).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.killpg(pid, signal.SIGKILL)
+            return True
+    return False
 
 
 def _begin(folder: Path, module: str, lock: int) -> subprocess.Popen[bytes]:

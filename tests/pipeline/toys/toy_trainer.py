@@ -1,0 +1,79 @@
+"""A trainer without a network: counts, tells and saves its steps, and obeys as the real one does.
+
+`plan.json` in the folder of the run says what happens: `steps`, `waits_at` a step until it is told
+to stop, `dies_at` a step by SIGKILL, `exits` with a code before the first step, `lines` that it
+tells first, `validates_at` steps with `losses`, `is_deaf` to signals and to the pipe's end.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+
+class Run:
+    def __init__(self, folder):
+        self.folder = folder
+        self.plan = json.loads((folder / "plan.json").read_text())
+        self.stop = threading.Event()
+
+    def tell(self, kind, **values):
+        with (self.folder / "events.jsonl").open("a") as file:
+            file.write(json.dumps({"kind": kind, "steps": self.plan["steps"], **values}) + "\n")
+
+    def save(self, step):
+        (self.folder / f"checkpoint-{step}").mkdir(exist_ok=True)
+        self.tell("checkpoint", step=step, folder=f"checkpoint-{step}")
+
+    def saved(self):
+        return max((int(p.name.split("-")[1]) for p in self.folder.glob("checkpoint-*")), default=0)
+
+    def step(self, step):
+        if step == self.plan.get("dies_at"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if step == self.plan.get("waits_at"):
+            self.stop.wait(120)
+        self.tell("step", step=step, loss=1 / step, seconds_left=float(self.plan["steps"] - step))
+        if step in self.plan.get("validates_at", ()):
+            self.save(step)
+            (self.folder / f"validation-{step}").mkdir(exist_ok=True)
+            loss = self.plan.get("losses", {}).get(str(step))
+            self.tell("validation", step=step, folder=f"validation-{step}", loss=loss)
+
+    def train(self):
+        self.tell("started", step=self.saved(), note="cpu")
+        for line in self.plan.get("lines", ()):
+            with (self.folder / "events.jsonl").open("a") as file:
+                file.write(line + "\n")
+        for step in range(self.saved() + 1, self.plan["steps"] + 1):
+            self.step(step)
+            if self.stop.is_set() and not self.plan.get("is_deaf"):
+                self.save(step)
+                self.tell("stopped", step=step)
+                return 3
+        self.tell("finished", step=self.plan["steps"])
+        return 0
+
+
+def main():
+    run = Run(Path(sys.argv[1]).parent)
+    if code := run.plan.get("exits"):
+        sys.stderr.write("This sentence says why.\n")
+        return code
+    if not run.plan.get("is_deaf"):
+        signal.signal(signal.SIGTERM, lambda *_: run.stop.set())
+        threading.Thread(target=lambda: (sys.stdin.read(), run.stop.set()), daemon=True).start()
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with (run.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return run.train()
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # the thread that reads stdin has no end
