@@ -52,7 +52,6 @@ WANTED = frozenset(
 LARGEST_LISTING = 8 * 1024 * 1024
 TRIES = 3
 """Of one file whose connection breaks off; each goes on where the last one ended."""
-CHUNK = 1024 * 1024
 Report = Callable[[int, int], None]
 """Bytes that are there, and bytes in all."""
 
@@ -273,7 +272,7 @@ def _file(entry: dict[str, Any]) -> _File:
 
 def _capped(response: httpx.Response, limit: int) -> Iterator[bytes]:
     """No more than was promised, so that no answer fills the disk."""
-    for chunk in response.iter_bytes(CHUNK):
+    for chunk in response.iter_bytes():  # as they come, so that a break loses none
         yield chunk[:limit]
         limit -= len(chunk)
         if limit <= 0:
