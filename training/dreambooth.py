@@ -1,0 +1,199 @@
+"""DreamBooth (Ruiz et al. 2022): `python -m training.dreambooth CONFIG.yaml [--resume]`.
+
+Reads from top to bottom: main, train, fit. Every step is a function of the settings and of its
+number, so a run that was stopped, killed or damaged ends with the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.bases import go_offline
+from training.config import TrainingConfig, config_text, load_config
+from training.errors import TrainingError
+from training.files import whole_file
+from training.lock import hold
+from training.manifest import checkpoint_folders, checkpoints
+from training.model_info import CONFIG_FILE
+from training.progress import Event, EventKind, EventLog
+from training.schedule import rate_at
+from training.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from training.preparation import Run
+    from training.telling import Teller
+
+log = logging.getLogger(__name__)
+
+FINISHED, REFUSED, STOPPED = 0, 2, 3
+PLOT_FILE = "loss.png"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; 1, by a traceback, is a bug."""
+    parser = argparse.ArgumentParser(prog="python -m training.dreambooth")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="save and end when stdin's pipe ends"
+    )
+    given = parser.parse_args(argv)
+    stop = StopRequest()
+    stop.on_signals()
+    if given.with_parent:
+        stop.on_end_of_parent()
+    _speak_plainly()
+    try:
+        config = load_config(given.config)
+        with hold(config.output_dir):
+            return _train_and_tell(config, resume=given.resume, stop=stop)
+    except TrainingError as error:
+        sys.stderr.write(f"{error}\n")
+        return REFUSED
+
+
+def never() -> bool:
+    return False
+
+
+def train(
+    config: TrainingConfig, *, resume: bool, stop: Callable[[], bool] = never, events: EventLog
+) -> int:
+    """The step reached: the last one, or where `stop()` said so and a checkpoint was saved.
+
+    The caller holds the lock of the run's folder.
+    """
+    config.output_dir.mkdir(parents=True, exist_ok=True)
+    if not resume and any(checkpoint_folders(config.output_dir)):
+        raise TrainingError(
+            f"{config.output_dir} holds checkpoints; add --resume to go on, "
+            "or choose another output_dir."
+        )
+    # PyTorch and what builds on it take seconds to load, so not before there is work for them.
+    go_offline()
+    from training.preparation import prepare
+
+    run = prepare(config, stop=stop, events=events)
+    if run is None:
+        step = max(checkpoints(config.output_dir), default=0)
+        events.tell(Event(kind=EventKind.STOPPED, step=step, steps=config.max_train_steps))
+        return min(step, config.max_train_steps - 1)
+    with whole_file(config.output_dir / CONFIG_FILE) as aside:
+        aside.write_text(config_text(config), encoding="utf-8")
+    return fit(run, stop=stop, events=events)
+
+
+def fit(run: Run, *, stop: Callable[[], bool], events: EventLog) -> int:
+    """Steps, checkpoints and validations up to the end or to a stop; then the result."""
+    import torch
+
+    from training.result import write_result
+    from training.telling import Teller
+
+    config, state, optimizer = run.config, run.state, run.state.optimizer
+    parameters = list(state.weights.parameters.values())
+    place = run.family.place
+    teller = Teller(config, events, begun_at=state.step)
+    teller.tell_start(place.name)
+    if run.saved is not None:  # a kill may have come between a checkpoint and its validation
+        _validate_if_due(run, teller)
+
+    while state.step < config.max_train_steps and not stop():
+        teller.begin_step()
+        # Layers draw from the global generators (dropout), whose state is not saved: it is a
+        # function of the step, too, and nothing that happens between steps changes it.
+        run.randomness.pin("step", state.step)
+        optimizer.set_rate(rate_at(config, state.step))
+        for part in range(config.gradient_accumulation_steps):
+            loss = run.objective.loss(state.step, part)
+            state.scaler.scale(loss / config.gradient_accumulation_steps).backward()
+            teller.add_loss(loss)
+        state.scaler.unscale_(optimizer.adam)
+        torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        state.scaler.step(optimizer.adam)  # leaves the step out when fp16 overflowed
+        state.scaler.update()
+        optimizer.adam.zero_grad(set_to_none=True)
+        state.step += 1
+        if state.ema is not None:
+            state.ema.update(state.step)
+        teller.end_step(state.step)
+        if _is_due(config.checkpointing_steps, run) or _is_due(config.validation_steps, run):
+            _save(run, teller)  # also for a validation: people may promote what they see
+            _validate_if_due(run, teller)
+
+    teller.tell_step()
+    if state.step < config.max_train_steps:
+        if state.step > 0:
+            _save(run, teller)
+        teller.tell_end(EventKind.STOPPED)
+        return state.step
+    checkpoint = _save(run, teller)
+    write_result(config, run.base, checkpoint)
+    teller.tell_end(EventKind.FINISHED)
+    return state.step
+
+
+def _is_due(every: int, run: Run) -> bool:
+    """At the multiples of `every` and at the end; 0 is never."""
+    step = run.state.step
+    return every > 0 and (step % every == 0 or step == run.config.max_train_steps)
+
+
+def _save(run: Run, teller: Teller) -> Path:
+    """A checkpoint of the state as it is, unless there is one; then older ones may go."""
+    from training.checkpoints import prune, save
+    from training.manifest import folder_name
+
+    name = folder_name(run.state.step)
+    if run.saved is None or run.saved.name != name:
+        teller.tell_step()  # first of all: it looks whether the losses are numbers
+        run.saved = save(run.state, run.config.output_dir, run.identity)
+        teller.tell_checkpoint(run.saved)
+        prune(run.config.output_dir, run.config)
+    return run.saved
+
+
+def _validate_if_due(run: Run, teller: Teller) -> None:
+    if not _is_due(run.config.validation_steps, run):
+        return
+    report = run.validator.run(run.state.step)
+    teller.tell_validation(report.folder, report.loss)
+    _draw_loss(run.config)
+
+
+def _draw_loss(config: TrainingConfig) -> None:
+    from training.plots import draw_loss
+    from training.progress import EVENTS_FILE
+
+    config.plots_dir.mkdir(parents=True, exist_ok=True)
+    draw_loss(config.output_dir / EVENTS_FILE, config.plots_dir / PLOT_FILE)
+
+
+def _train_and_tell(config: TrainingConfig, *, resume: bool, stop: Callable[[], bool]) -> int:
+    events = EventLog(config.output_dir)
+    try:
+        reached = train(config, resume=resume, stop=stop, events=events)
+        _draw_loss(config)
+    except TrainingError as error:
+        events.tell(Event(kind=EventKind.FAILED, steps=config.max_train_steps, error=str(error)))
+        raise
+    return FINISHED if reached >= config.max_train_steps else STOPPED
+
+
+def _speak_plainly() -> None:
+    """Ours on stdout; stderr is for the sentence that ends a run, so libraries keep quiet."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("training").setLevel(logging.INFO)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Everything between the settings and the first step: pictures, networks, the state to go on from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import class_images
+from training.bases import Base, find_base
+from training.checkpoints import State, restore
+from training.config import TrainingConfig
+from training.dataset import Picture, find_pictures, fingerprint
+from training.device import choose_device
+from training.ema import Ema
+from training.errors import TrainingError
+from training.families import Family, open_family
+from training.identity import identity
+from training.manifest import Setting
+from training.memory import free_memory, refuse_too_large
+from training.objective import Objective
+from training.optimizer import Optimizer
+from training.painter import painter_of
+from training.progress import Event, EventKind, EventLog
+from training.randomness import Randomness
+from training.streams import Stream, encode
+from training.validation import Validator
+from training.weights import set_free
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """What the loop works with."""
+
+    config: TrainingConfig
+    base: Base
+    identity: dict[str, Setting]
+    family: Family
+    state: State
+    objective: Objective
+    validator: Validator
+    randomness: Randomness
+    saved: Path | None
+    """The checkpoint that holds the state as it is."""
+
+
+def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLog) -> Run | None:
+    """None when it was stopped meanwhile; nothing is lost then."""
+    base = find_base(config.base_model, config.revision)
+    pictures = find_pictures(config.instance_data_dir, config.instance_prompt)
+    family = _open(base, config)
+    class_pictures = _class_pictures(config, base, family, events, stop)
+    if stop():
+        return None
+    # Encoded before anything is set free or halved: by the base as it is, in fp32.
+    _tell_preparing(events, config, f"encoding {len(pictures) + len(class_pictures)} pictures")
+    encoded = [encode(one, family, config, stop=stop) for one in (pictures, class_pictures)]
+    if stop():
+        return None
+    randomness = Randomness(config.seed)
+    streams = [
+        Stream(name, some, latents, randomness=randomness, timesteps=family.timesteps)
+        for name, some, latents in zip(
+            ("instance", "class"), (pictures, class_pictures), encoded, strict=True
+        )
+        if some
+    ]
+    weights = set_free(family, config)
+    state = State(
+        step=0,
+        weights=weights,
+        optimizer=Optimizer(weights.parameters, config),
+        ema=Ema(weights.parameters, config.ema_decay) if config.use_ema else None,
+        scaler=family.place.scaler(),
+    )
+    ours = identity(
+        config,
+        base,
+        family.place,
+        data=fingerprint(pictures),
+        class_data=fingerprint(class_pictures) if class_pictures else None,
+    )
+    saved = _go_on(config, state, ours, events)
+    objective = Objective(family, streams, config)
+    validator = Validator(
+        config,
+        family,
+        latents=[crops[0][0][None] for crops in encoded[0]],
+        prompts=[picture.prompt for picture in pictures],
+        averaged=lambda: averaged(state),
+    )
+    return Run(
+        config=config,
+        base=base,
+        identity=ours,
+        family=family,
+        state=state,
+        objective=objective,
+        validator=validator,
+        randomness=randomness,
+        saved=saved,
+    )
+
+
+def averaged(state: State) -> AbstractContextManager[None]:
+    """Meanwhile the networks have the weights that a result has."""
+    if state.ema is None:
+        return nullcontext()
+    return state.weights.replaced_by(state.ema.tensors)
+
+
+def _open(base: Base, config: TrainingConfig) -> Family:
+    """TrainingError before 4 GB are loaded for nothing."""
+    device = choose_device(config)
+    half = device.type == "cuda"
+    refuse_too_large(base, config, free_bytes=free_memory(device.type), half=half)
+    return open_family(base, config, device)
+
+
+def _class_pictures(
+    config: TrainingConfig,
+    base: Base,
+    family: Family,
+    events: EventLog,
+    stop: Callable[[], bool],
+) -> Sequence[Picture]:
+    """Made once, by the base, before anything of it is trained."""
+    if not config.with_prior_preservation:
+        return []
+    paths = class_images.ensure(
+        config, lambda: painter_of(family), events, stop, fingerprint=base.fingerprint
+    )
+    found = find_pictures(config.class_images_dir, config.class_prompt or "")
+    wanted = {path.name for path in paths}
+    log.info("Found %d class images.", len(paths))
+    return [picture for picture in found if picture.path.name in wanted]
+
+
+def _go_on(
+    config: TrainingConfig, state: State, identity: dict[str, Setting], events: EventLog
+) -> Path | None:
+    """Set the state to the newest whole checkpoint, if there is one."""
+
+    def warn(note: str) -> None:
+        log.warning("%s", note)
+        events.tell(Event(kind=EventKind.WARNING, steps=config.max_train_steps, note=note))
+
+    folder = restore(state, config.output_dir, identity, warn=warn)
+    if folder is None:
+        return None
+    log.info("Resuming from checkpoint: %s", folder)
+    log.info("Resuming from step %d", state.step)
+    if state.step > config.max_train_steps:
+        raise TrainingError(
+            f"{folder.name} is past max_train_steps ({config.max_train_steps}); raise it, "
+            "or promote that checkpoint."
+        )
+    return folder
+
+
+def _tell_preparing(events: EventLog, config: TrainingConfig, note: str) -> None:
+    log.info("%s", note)
+    events.tell(Event(kind=EventKind.PREPARING, steps=config.max_train_steps, note=note))
