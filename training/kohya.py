@@ -15,8 +15,8 @@ from training.tensor_files import rewrite
 
 PREFIXES = {"unet.": "lora_unet_", "text_encoder.": "lora_te_text_model_"}
 HALVES = {
-    ".lora_A.weight": ".lora_down.weight",
-    ".lora_B.weight": ".lora_up.weight",
+    ".lora.down.weight": ".lora_down.weight",
+    ".lora.up.weight": ".lora_up.weight",
     ".lora_linear_layer.down.weight": ".lora_down.weight",
     ".lora_linear_layer.up.weight": ".lora_up.weight",
 }
@@ -43,7 +43,7 @@ def write_kohya(lora: Path, target: Path, config: TrainingConfig, base: Base, st
 
 
 def kohya_key(key: str) -> str:
-    """`unet.mid_block.x.to_q.lora_A.weight` as `lora_unet_mid_block_x_to_q.lora_down.weight`."""
+    """`unet.mid_block.x.to_q.lora.down.weight` as `lora_unet_mid_block_x_to_q.lora_down.weight`."""
     for prefix, kohya_prefix in PREFIXES.items():
         for half, kohya_half in HALVES.items():
             if key.startswith(prefix) and key.endswith(half):

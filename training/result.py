@@ -154,8 +154,14 @@ def _weights(source: _Source, folder: Path, base: Base, part: str, name: str) ->
     if source.has(EMA_FILE):
         averages = folder / EMA_FILE
         source.take(EMA_FILE, averages)
-        own = read_header(target).tensors  # the averages of all parts lie in one file
-        rewrite(averages, target, keep=lambda key: key in own, metadata={"format": "pt"})
+        own = f"{part}."  # the averages of all parts lie in one file
+        rewrite(
+            averages,
+            target,
+            keep=lambda key: key.startswith(own),
+            rename=lambda key: key.removeprefix(own),
+            metadata={"format": "pt"},
+        )
         averages.unlink()
 
 
@@ -193,8 +199,8 @@ def _info(
         seed=config.seed,
         timestamp=datetime.now(UTC),
         config_hash=config_hash(config),
-        data_hash=str(manifest.identity["pictures"]),
-        class_data_hash=manifest.identity["class_pictures"],
+        data_hash=str(manifest.identity["data"]),
+        class_data_hash=manifest.identity["class_data"],
         loss=Losses(first=losses[0], last=losses[-1], mean=sum(losses) / len(losses))
         if losses
         else Losses(),
