@@ -19,6 +19,7 @@ from pipeline.workflow import Lane
 
 sys.path.append(str(Path(__file__).parent / "quick"))
 from quick_stages import QUICK_WORKFLOW, hand_executors
+from trained_here import TrainedHere
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ async def running_bot(studio, world):
     bot._connection.guild_ready_timeout = 0.02  # else every start waits 2 s
     studio.job_events.add(bot.on_job_event)
     studio.post_events.add(bot.on_post_event)
+    studio.training_events.add(bot.on_training_event)
     await bot.login(world.token)
     task = asyncio.create_task(bot.connect())
     try:
@@ -180,6 +182,36 @@ def make_draft(bot, make, draft_of):
         return view, await draft_of(view.episode.id)
 
     return posted
+
+
+@pytest.fixture
+def training_of(studio):
+    """A run whose process is this test: `await run.steps(3)`, `await run.validates(4)`."""
+
+    async def begin(character="Butcher", **given):
+        return await TrainedHere.begin(studio, character, **given)
+
+    return begin
+
+
+@pytest.fixture
+def checkpoint_of(world):
+    """The message of a checkpoint, once all its reactions are there."""
+
+    async def wait(run, step):
+        mark = f"training {run.id} ·"
+        return await world.wait_for_message(
+            lambda message: (
+                any(
+                    text.startswith(mark) and text.endswith(f"· step {step}")
+                    for embed in message.embeds
+                    if (text := embed.get("footer", {}).get("text", ""))
+                )
+                and len(message.reactions) == 3
+            )
+        )
+
+    return wait
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ LOOKING = [
     ("publish queue", {}),
     ("script show", {"episode": 1}),
     ("publish dry-run", {"episode": 1}),
+    ("train status", {}),
+    ("train pictures", {"character": "Butcher"}),
 ]
 CHANGING = [
     ("make", {}),
@@ -57,6 +59,14 @@ CHANGING = [
     ("publish resume", {}),
     ("publish confirm", {"episode": 1, "link": "17900000000000001"}),
     ("publish retry", {"episode": 1}),
+    ("train upload", {"character": "Butcher"}),
+    ("train remove", {"character": "Butcher", "picture": "1"}),
+    ("train start", {"character": "Butcher"}),
+    ("train pause", {}),
+    ("train resume", {}),
+    ("train stop", {}),
+    ("train promote", {}),
+    ("train back", {"character": "Butcher"}),
 ]
 
 
