@@ -90,6 +90,8 @@ class PromotedModel(Section):
     path: Annotated[str, Field(pattern=r"^models/[A-Za-z0-9_-]+/promoted-\d+$")]
     sha256: Sha256
     """Of its model_info.json."""
+    pictures: tuple[FileName, ...] = ()
+    """What the character is trained with; what the model draws is compared with them."""
 
 
 class Models(Section):

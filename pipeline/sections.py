@@ -268,6 +268,8 @@ class Images(Section):
     """Shown on the cover in place of a drawing of the rig; its line is the one it stands for."""
     missing: tuple[dict[str, str], ...] = ()
     """Pairs of character and emotion that the library lacks (a fall-back was shown)."""
+    notes: tuple[str, ...] = ()
+    """Sentences: why nothing was drawn anew, where that was asked for."""
     stats: dict[str, int] = Field(default_factory=dict)
 
 

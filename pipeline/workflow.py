@@ -98,19 +98,21 @@ class Workflow:
 
 
 LAST_STAGE = "preview"
+DRAWING_S = 3600.0
 OF_THE_CHANNEL = frozenset({"intake", "drawings", "pitches", "trends"})
 """Stages whose jobs belong to no episode; the others leave a section in a revision each."""
 WORKFLOW = Workflow(
     (
         # Files of strangers: whatever they have done to the process goes with it.
         Stage("intake", Lane.CPU, inputs=("uploads",), timeout_s=300, fresh=True),
+        Stage("drawings", Lane.GPU, inputs=("gaps",), timeout_s=DRAWING_S, fresh=True),
         Stage("pitches", Lane.IO, inputs=("topics", "memory"), timeout_s=300),
         Stage("trends", Lane.IO, inputs=("sources",), timeout_s=120),
         Stage("script", Lane.IO, inputs=("brief", "memory"), timeout_s=300),
         # The neural voice keeps half a gigabyte for as long as its process lives.
         # It cannot stop within a line, and a line that was paid for is kept.
         Stage("voices", Lane.CPU, inputs=("script",), timeout_s=900, fresh=True, grace_s=20),
-        Stage("images", Lane.CPU, inputs=("script", "library"), timeout_s=300),
+        Stage("images", Lane.CPU, inputs=("script", "library", "models"), timeout_s=300),
         Stage("video", Lane.CPU, inputs=("script", "voices", "images"), timeout_s=1800),
         Stage("preview", Lane.CPU, inputs=("video", "limit"), timeout_s=600),
     )
@@ -118,11 +120,16 @@ WORKFLOW = Workflow(
 
 
 def workflow_for(config: StudioConfig) -> Workflow:
-    """A voice that is a service only waits, and a call under way may need its whole time limit."""
-    if config.voices.provider == "offline":
-        return WORKFLOW
-    voices = replace(WORKFLOW.stage("voices"), lane=Lane.IO, fresh=False, grace_s=75)
-    return Workflow(tuple(voices if s.name == voices.name else s for s in WORKFLOW.stages))
+    """The stages as the providers need them."""
+    stages = {stage.name: stage for stage in WORKFLOW.stages}
+    if config.voices.provider != "offline":
+        # A service is only waited for, and a call under way may need its whole time limit.
+        stages["voices"] = replace(stages["voices"], lane=Lane.IO, fresh=False, grace_s=75)
+    if config.images.provider == "diffusion":
+        stages["images"] = replace(
+            stages["images"], lane=Lane.GPU, fresh=True, timeout_s=DRAWING_S
+        )
+    return Workflow(tuple(stages.values()))
 
 
 def stages_of_a_reel(until: str = LAST_STAGE) -> tuple[str, ...]:

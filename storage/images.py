@@ -18,10 +18,12 @@ class Images:
             for image in images:
                 done = await self._db.execute(
                     "INSERT INTO image_library (character, emotion, path, sha256, width, height,"
-                    " source, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    " source, promotion_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
                     (
                         *(image.character, image.emotion, image.path, image.sha256),
-                        *(image.width, image.height, image.source, to_text(now)),
+                        *(image.width, image.height, image.source),
+                        *(image.promotion_id, to_text(now)),
                     ),
                 )
                 added += done.rows
@@ -48,6 +50,13 @@ class Images:
             f"SELECT * FROM image_library WHERE character IN ({marks})"
             " ORDER BY character, emotion, usage_count, last_used_at, id",
             tuple(characters),
+        )
+        return [from_row(LibraryImage, row) for row in rows]
+
+    async def drawn_by(self, promotion_id: int) -> list[LibraryImage]:
+        """What people have approved of a model's drawings."""
+        rows = await self._db.fetch_all(
+            "SELECT * FROM image_library WHERE promotion_id = ? ORDER BY id", (promotion_id,)
         )
         return [from_row(LibraryImage, row) for row in rows]
 

@@ -7,15 +7,14 @@ reel gets its fingerprint and goes into review.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from pipeline.errors import UserError
-from pipeline.facts import Library, Memory, Picture, PreviewLimit, Rejection, Topic, Topics
+from pipeline.facts import Memory, PreviewLimit, Rejection, Topic, Topics
 from pipeline.sections import (
     Brief,
-    Emotion,
+    Drawings,
     Images,
     Intake,
     Pitch,
@@ -29,14 +28,14 @@ from pipeline.sections import (
     Trends,
     Video,
 )
+from pipeline.services.shelf import Shelf
 from pipeline.services.topics import TOPIC_WINDOW, TopicBook
 from pipeline.shows import Show
 from storage.database import Database
 from storage.episodes import Episodes
-from storage.images import Images as ImageLibrary
 from storage.notes import Notes
 from storage.pitches import NewPitch, PitchBoards
-from storage.records import Episode, Job, LibraryImage
+from storage.records import Episode, Job
 from storage.rejections import Rejections
 from storage.states import EpisodeState
 from storage.training_images import NewTrainingImage, TrainingImages
@@ -82,7 +81,7 @@ class Bookkeeping:
         clock: Callable[[], datetime],
     ) -> None:
         self._episodes = Episodes(db)
-        self._images = ImageLibrary(db)
+        self._shelf = Shelf(db, show=show, clock=clock)
         self._notes = Notes(db)
         self._trends = TrendRows(db)
         self._topics = TopicBook(db, clock=clock)
@@ -101,7 +100,7 @@ class Bookkeeping:
         if stage in ("script", "pitches"):
             return {"memory": await self._memory()}
         if stage == "images":
-            return {"library": await self._library()}
+            return {"library": await self._shelf.library(), "models": await self._shelf.models()}
         if stage == "preview":
             limit = await self._notes.get(UPLOAD_LIMIT)
             return {"limit": PreviewLimit(bytes=int(limit or DEFAULT_UPLOAD_LIMIT))}
@@ -116,9 +115,11 @@ class Bookkeeping:
         elif isinstance(result, Intake):
             await self._store_pictures(job, result)
         elif isinstance(result, Images):
-            shown = Counter(selection.image_id for selection in result.selections)
-            await self._images.count_usage(shown, now=self._clock())
+            await self._shelf.count(result)
+        elif isinstance(result, Drawings):
+            await self._shelf.propose(result)
         elif isinstance(result, Video):
+            await self._shelf.count(result)
             await self._stamp(result, job.revision or 1)
         elif isinstance(result, Preview):
             await self._into_review(result.episode)
@@ -257,11 +258,6 @@ class Bookkeeping:
             ),
         )
 
-    async def _library(self) -> Library:
-        names = [character.name for character in self._show.characters]
-        pictures = await self._images.for_characters(names)
-        return Library(pictures=tuple(_picture(image) for image in pictures))
-
     async def _stamp(self, video: Video, number: int) -> None:
         """Fix what people are about to judge: the fingerprint of all that would go out."""
         script = Script.model_validate_json(
@@ -319,15 +315,3 @@ def _reels_since_gags(scripts: list[Script]) -> dict[str, int]:
     """Running gag -> how many reels ago it was last used; `scripts` are the newest first."""
     used = [(gag, ago) for ago, script in enumerate(scripts) for gag in script.metadata.gags]
     return dict(reversed(used))
-
-
-def _picture(image: LibraryImage) -> Picture:
-    return Picture(
-        image_id=image.id,
-        character=image.character,
-        emotion=Emotion(image.emotion),
-        path=image.path,
-        sha256=image.sha256,
-        usage_count=image.usage_count,
-        last_used_at=image.last_used_at,
-    )

@@ -3,9 +3,11 @@ import inspect
 
 import pytest
 
-from pipeline.config import StudioConfig, VoicesConfig
+from pipeline.config import ImagesConfig, StudioConfig, VoicesConfig
 from pipeline.context import StageContext
+from pipeline.providers.images import illustrations
 from pipeline.providers.voices import elevenlabs
+from pipeline.stages import drawings
 from pipeline.workflow import FACTS, SECTIONS, WORKFLOW, Lane, stages_of_a_reel, workflow_for
 
 NAMES = [stage.name for stage in WORKFLOW.stages]
@@ -59,6 +61,15 @@ def test_the_chain_runs_from_trends_to_preview():
 )
 def test_the_stages_of_a_reel_end_where_asked(until, names):
     assert stages_of_a_reel(until) == names
+
+
+def test_drawing_new_pictures_needs_the_gpu_and_a_process_of_its_own():
+    config = StudioConfig(images=ImagesConfig(provider="diffusion"))
+    images = workflow_for(config).stage("images")
+    assert (images.lane, images.fresh) == (Lane.GPU, True)
+    assert images.timeout_s >= illustrations.MOST_S + 600
+    assert WORKFLOW.stage("drawings").timeout_s >= drawings.MOST_S + 600
+    assert WORKFLOW.stage("images").lane is Lane.CPU
 
 
 def test_an_unknown_stage_is_a_mistake_of_ours():

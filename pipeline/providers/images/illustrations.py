@@ -1,0 +1,109 @@
+"""Pictures drawn for one episode: cutaways and its cover, in a place that suits the topic."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from PIL import Image
+
+from pipeline.config import ImagesConfig
+from pipeline.context import StageContext
+from pipeline.errors import UserError
+from pipeline.facts import Models, Picture, PromotedModel
+from pipeline.files import write_whole
+from pipeline.providers.images import diffusion
+from pipeline.providers.images.cutaways import Moment
+from pipeline.sections import Cutaway
+
+FOLDER = "pictures"
+MOST_S = 40 * 60.0
+"""Then the library's drawings have to do: a reel never waits for pictures until it fails."""
+
+
+def draw(
+    wanted: Sequence[Moment],
+    models: Models,
+    library: Iterable[Picture],
+    family: str,
+    ctx: StageContext,
+) -> tuple[list[Cutaway], list[str]]:
+    """What could be drawn of the moments, in their order, and why the rest could not.
+
+    Each model is loaded once.
+    """
+    rigs = list(library)
+    drawn: list[Cutaway] = []
+    notes: list[str] = []
+    until = time.monotonic() + MOST_S
+    for name in dict.fromkeys(moment.character for moment in wanted):
+        own = [moment for moment in wanted if moment.character == name]
+        model = next((m for m in models.models if m.character.casefold() == name.casefold()), None)
+        if model is None:
+            notes.append(f"{name} has no model in use; /train start trains one.")
+            continue
+        like = [ctx.data_dir / p.path for p in rigs if p.character.casefold() == name.casefold()]
+        try:
+            drawn += _draw_character(own, model, like, family, until, ctx)
+        except UserError as error:
+            notes.append(f"Nothing was drawn of {name}: {error}")
+    order = {(moment.line_index, moment.character): n for n, moment in enumerate(wanted)}
+    return sorted(drawn, key=lambda one: order[one.line_index, one.character]), notes
+
+
+def _draw_character(
+    wanted: Sequence[Moment],
+    model: PromotedModel,
+    like: Sequence[Path],
+    family: str,
+    until: float,
+    ctx: StageContext,
+) -> list[Cutaway]:
+    config = cast(ImagesConfig, ctx.config)
+    made = []
+    with diffusion.promoted(model, ctx.data_dir, config, else_like=like) as trained:
+        for number, moment in enumerate(wanted, 1):
+            if time.monotonic() > until:
+                break
+            ctx.report(0.5, f"drawing {moment.character}, {number} of {len(wanted)}")
+            emotion = moment.emotions[0]
+            best = trained.draw(
+                trained.prompt(emotion, diffusion.PLACES.get(family, diffusion.NOWHERE)),
+                [
+                    diffusion.seed_of(ctx.episode, ctx.revision, moment.line_index, candidate)
+                    for candidate in range(config.candidates)
+                ],
+                check=ctx.check_cancelled,
+                until=until,
+            )
+            if best is not None:
+                made.append(_kept(moment, best, ctx))
+    return made
+
+
+def _kept(moment: Moment, drawn: diffusion.Drawn, ctx: StageContext) -> Cutaway:
+    data = png(drawn.image)
+    name = f"{FOLDER}/{moment.line_index:03}-{moment.character.lower()}.png"
+    write_whole(ctx.folder / name, data)
+    # Where the file lies once the attempt has succeeded.
+    place = ctx.revision_folder.relative_to(ctx.data_dir) / name
+    return Cutaway(
+        line_index=moment.line_index,
+        character=moment.character,
+        emotion=moment.emotions[0],
+        image_path=place.as_posix(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        prompt=drawn.prompt,
+        score=drawn.score,
+    )
+
+
+def png(image: Image.Image) -> bytes:
+    """Without anything but the picture."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
