@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -54,6 +55,7 @@ class Trainer:
         """Begin or go on with the run in the folder."""
         self._folder = folder
         self._deadline: float | None = None
+        self._is_left = False
         lock = os.open(folder / OUR_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _take(lock, folder)
@@ -74,6 +76,8 @@ class Trainer:
 
     def exit_code(self) -> int | None:
         """None while it lives, minus the signal when one has ended it; to be asked often."""
+        if self._is_left:
+            return self._process.returncode
         if self._process.returncode is None and self._has_ended():
             self.kill()  # what it may have started; before its number can become another's
             self._close_pipe()
@@ -100,6 +104,9 @@ class Trainer:
         deadline = time.monotonic() + patience_s
         while self.exit_code() is None:
             if time.monotonic() > deadline:
+                self._is_left = True
+                # Not waited for at the end of the bot, yet no zombie if the bot goes on.
+                threading.Thread(target=self._process.wait, daemon=True).start()
                 return
             await asyncio.sleep(LOOK_S)
 

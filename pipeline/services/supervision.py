@@ -160,7 +160,8 @@ class Supervision:
                 log.warning("training=%s is silent; it is ended and begun again", run.name)
                 trainer.kill()
             await self._nudge_or_look()
-        await self._take_in(progress, run)
+        while not await self._take_in(progress, run):
+            pass  # its last words must be stored before its end is
         return code
 
     async def _nudge_or_look(self) -> None:
@@ -169,7 +170,8 @@ class Supervision:
                 await self._nudged.wait()
         self._nudged.clear()
 
-    async def _take_in(self, progress: Progress, run: TrainingRun) -> None:
+    async def _take_in(self, progress: Progress, run: TrainingRun) -> bool:
+        """False when it could not be stored, after a while."""
         try:
             if await progress.take_in():
                 self._heard = self._monotonic()
@@ -182,6 +184,8 @@ class Supervision:
                 error,
             )
             await asyncio.sleep(self._trouble_s)
+            return False
+        return True
 
     async def _is_wanted(self, run: TrainingRun) -> bool:
         try:

@@ -11,14 +11,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 
 class Run:
     def __init__(self, folder):
         self.folder = folder
-        self.plan = json.loads((folder / "plan.json").read_text())
-        self.stop = threading.Event()
+        self.plan = {"steps": 5} | json.loads((folder / "plan.json").read_text())
+        self.is_stopping = False
 
     def tell(self, kind, **values):
         with (self.folder / "events.jsonl").open("a") as file:
@@ -31,11 +32,19 @@ class Run:
     def saved(self):
         return max((int(p.name.split("-")[1]) for p in self.folder.glob("checkpoint-*")), default=0)
 
+    def stop(self, *_):
+        self.is_stopping = True  # no lock, as it is called by a signal
+
+    def wait(self):
+        deadline = time.monotonic() + 120
+        while not self.is_stopping and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def step(self, step):
         if step == self.plan.get("dies_at"):
             os.kill(os.getpid(), signal.SIGKILL)
         if step == self.plan.get("waits_at"):
-            self.stop.wait(120)
+            self.wait()
         self.tell("step", step=step, loss=1 / step, seconds_left=float(self.plan["steps"] - step))
         if step in self.plan.get("validates_at", ()):
             self.save(step)
@@ -50,7 +59,7 @@ class Run:
                 file.write(line + "\n")
         for step in range(self.saved() + 1, self.plan["steps"] + 1):
             self.step(step)
-            if self.stop.is_set() and not self.plan.get("is_deaf"):
+            if self.is_stopping:
                 self.save(step)
                 self.tell("stopped", step=step)
                 return 3
@@ -64,8 +73,8 @@ def main():
         sys.stderr.write("This sentence says why.\n")
         return code
     if not run.plan.get("is_deaf"):
-        signal.signal(signal.SIGTERM, lambda *_: run.stop.set())
-        threading.Thread(target=lambda: (sys.stdin.read(), run.stop.set()), daemon=True).start()
+        signal.signal(signal.SIGTERM, run.stop)
+        threading.Thread(target=lambda: run.stop(sys.stdin.read()), daemon=True).start()
     else:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with (run.folder / "lock").open("w") as lock:
