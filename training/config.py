@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -70,7 +71,7 @@ class TrainingConfig(BaseModel):
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     adam_weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
     adam_epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     snr_gamma: Annotated[float, Field(gt=0, le=100)] | None = None
     """Min-SNR weighting of the loss (Hang et al. 2023); 5 is usual."""
     use_8bit_adam: bool = False
@@ -148,10 +149,11 @@ def load_config(path: Path, *, inside: Path | None = None) -> TrainingConfig:
 def parse_config(text: str, *, relative_to: Path, name: str = "the settings") -> TrainingConfig:
     data = _yaml(text, name)
     try:
-        config = TrainingConfig.model_validate(data)
+        return _resolved(TrainingConfig.model_validate(data), relative_to)
     except ValidationError as error:
         raise TrainingError(_sentence(error, name)) from error
-    return _resolved(config, relative_to)
+    except RuntimeError as error:  # of expanduser
+        raise TrainingError(f"{name}: a path names the home of somebody who has none.") from error
 
 
 def config_text(config: TrainingConfig) -> str:
@@ -191,12 +193,19 @@ def _read(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Without aliases, which make a gigabyte of a kilobyte."""
+    """Without aliases, which make a gigabyte of a kilobyte, and without keys given twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = sorted(str(self.construct_object(key, deep=True)) for key, _ in node.value)
+        for key, following in pairwise(keys):
+            if key == following:
+                raise yaml.YAMLError(f"{key} is given twice")
+        return super().construct_mapping(node, deep)
 
 
 def _yaml(text: str, name: str) -> dict[str, Any]:

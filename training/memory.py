@@ -30,15 +30,19 @@ KERNELS_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Prediction:
-    """Bytes at the peak of a step; `activations` are what a step keeps for its way back."""
+    """Bytes at the peak of a run; `activations` are what a step keeps for its way back."""
 
     trainable: int
     """Numbers, not bytes."""
+    beginning: int
+    """Before the first step: all weights in fp32, and a picture that is drawn or encoded."""
     weights: int
     gradients: int
     moments: int
     ema: int
     activations: int
+    picture: int
+    """While a validation picture is decoded, when nothing of a step is kept."""
 
     @property
     def static(self) -> int:
@@ -46,8 +50,12 @@ class Prediction:
         return self.weights + self.gradients + self.moments + self.ema
 
     @property
+    def _working(self) -> int:
+        return max(self.activations, self.picture)
+
+    @property
     def total(self) -> int:
-        return self.static + self.activations + KERNELS_BYTES
+        return max(self.beginning, self.static + self._working) + KERNELS_BYTES
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,8 @@ class _Layer:
 
 
 def predicted_peak_bytes(base: Base, config: TrainingConfig, *, half: bool = True) -> Prediction:
-    """`half`: the device computes in fp16 or bf16 when the settings leave it to the device."""
-    half = half if config.mixed_precision == "auto" else config.mixed_precision != "no"
+    """`half`: the device computes in fp16 or bf16 unless the settings forbid it."""
+    half = half and config.mixed_precision != "no"
     full = config.method == "full"
     headers = {part: base.header(part) for part in ("unet", "vae", "text_encoder")}
     trained = ["unet", *(["text_encoder"] if config.train_text_encoder else [])]
@@ -110,11 +118,13 @@ def predicted_peak_bytes(base: Base, config: TrainingConfig, *, half: bool = Tru
     copies = 2 * trainable if full and half else 0
     return Prediction(
         trainable=trainable,
+        beginning=4 * all_numbers + _one_picture(base, config),
         weights=(2 if half else 4) * frozen + 4 * trainable + copies,
         gradients=4 * trainable,
         moments=(2 if config.use_8bit_adam else 8) * trainable,
         ema=4 * trainable if config.use_ema else 0,
-        activations=max(_kept_by_a_step(base, config, half=half), _one_picture(base, config)),
+        activations=_kept_by_a_step(base, config, half=half),
+        picture=_one_picture(base, config),
     )
 
 
@@ -125,14 +135,14 @@ def refuse_too_large(
     predicted = predicted_peak_bytes(base, config, half=half)
     if predicted.total <= free_bytes:
         return predicted
-    peaks = [
+    ways = [
         (words, predicted_peak_bytes(base, other, half=half).total)
         for words, other in _alternatives(config)
     ]
-    ways = [f"{words} ({_gb(peak)})" for words, peak in peaks if peak <= free_bytes]
-    choice = f"set {'; or '.join(ways)}" if ways else "use a machine with more memory"
-    if not ways and peaks:
-        choice += f", as even {peaks[-1][0]} takes {_gb(peaks[-1][1])}"
+    fitting = [f"{words} ({_gb(peak)})" for words, peak in ways if peak <= free_bytes]
+    choice = f"set {'; or '.join(fitting[:3])}" if fitting else "use a machine with more memory"
+    if ways and not fitting:
+        choice += f", as even {ways[-1][0]} takes {_gb(ways[-1][1])}"
     raise TrainingError(
         f"This run would take {_gb(predicted.total)} of memory and {_gb(free_bytes)} are free; "
         f"{choice}."
@@ -164,26 +174,31 @@ def _meminfo(name: str) -> int:
 
 
 def _alternatives(config: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
-    """One change at a time, the kindest to the result first; then all of them together."""
-    changes: dict[str, dict[str, Any]] = {}
-    if not config.gradient_checkpointing:
-        changes["gradient_checkpointing: true"] = {"gradient_checkpointing": True}
-    if config.method == "full":
-        if not config.use_8bit_adam:
-            changes["use_8bit_adam: true"] = {"use_8bit_adam": True}
-        changes["method: lora"] = {"method": "lora"}
+    """Those kinder to the result first: alone, then each on top of those before it."""
+    changes = list(_changes(config))
+    for words, change in changes:
+        yield words, config.model_copy(update=change)
+    for count in range(2, len(changes) + 1):
+        together = [change for _, change in changes[:count]]
+        update = {key: value for change in together for key, value in change.items()}
+        words = " and ".join(words for words, _ in changes[:count])
+        yield words, config.model_copy(update=update)
+
+
+def _changes(config: TrainingConfig) -> Iterator[tuple[str, dict[str, Any]]]:
     if config.train_batch_size > 1:
         steps = config.gradient_accumulation_steps * config.train_batch_size
         words = f"train_batch_size: 1 with gradient_accumulation_steps: {steps}"
-        changes[words] = {"train_batch_size": 1, "gradient_accumulation_steps": steps}
+        yield words, {"train_batch_size": 1, "gradient_accumulation_steps": steps}
+    if not config.gradient_checkpointing:
+        yield "gradient_checkpointing: true", {"gradient_checkpointing": True}
+    if config.method == "full":
+        if not config.use_8bit_adam:
+            yield "use_8bit_adam: true", {"use_8bit_adam": True}
+        yield "method: lora", {"method": "lora"}
     if config.resolution > 384:
         side = 512 if config.resolution > 512 else 384
-        changes[f"resolution: {side}"] = {"resolution": side}
-    for words, change in changes.items():
-        yield words, config.model_copy(update=change)
-    if len(changes) > 1:
-        together = {key: value for change in changes.values() for key, value in change.items()}
-        yield " and ".join(changes), config.model_copy(update=together)
+        yield f"resolution: {side}", {"resolution": side}
 
 
 def _gb(size: int) -> str:
