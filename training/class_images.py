@@ -19,7 +19,7 @@ from PIL import Image
 from training.config import TrainingConfig
 from training.dataset import SUFFIXES
 from training.errors import TrainingError
-from training.files import whole_file
+from training.files import saying, whole_file
 from training.painter import Painter
 from training.progress import Event, EventKind, EventLog
 from training.randomness import Randomness
@@ -86,7 +86,7 @@ class _Series:
             known = json.loads(file.read_bytes())
         except (OSError, ValueError):
             known = {}
-        with whole_file(file) as aside:
+        with saying(SIDECAR), whole_file(file) as aside:
             known[self._key] = self._description
             aside.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
@@ -120,7 +120,8 @@ def _draw(
             return
         pictures = _pictures(batch, config, painter)
         for number in sorted(set(batch) & set(missing)):
-            with whole_file(series.path(number)) as aside:
+            path = series.path(number)
+            with saying(path.name), whole_file(path) as aside:
                 pictures[number].save(aside, format="PNG")
             made += 1
             events.tell(

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from training.errors import TrainingError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -40,6 +42,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     sync(folder.parent)
+
+
+@contextmanager
+def saying(what: str) -> Iterator[None]:
+    """TrainingError when the disk is full or the folder may not be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise TrainingError(
+            f"{what} cannot be written ({reason}); make room there and try again."
+        ) from error
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from training.course import Course, read_course
-from training.files import whole_file
+from training.files import saying, whole_file
 
 SIZE = (12.0, 6.75)
 DPI = 100
@@ -33,7 +33,7 @@ def draw_loss(events_file: Path, out: Path, *, promoted: int | None = None) -> N
     _draw_validation(axes, course)
     _draw_checkpoints(axes, course, promoted)
     _dress(axes, course)
-    with whole_file(out) as aside:
+    with saying(out.name), whole_file(out) as aside:
         FigureCanvasAgg(figure).print_png(str(aside))  # type: ignore[no-untyped-call]
 
 

@@ -16,7 +16,7 @@ from training.bases import CONFIGS, WEIGHTS, Base, find_base, read_json
 from training.config import TrainingConfig, config_hash, load_config
 from training.course import read_course
 from training.errors import TrainingError
-from training.files import link_or_copy, sha256_of, sync, whole_folder
+from training.files import link_or_copy, saying, sha256_of, sync, whole_folder
 from training.headers import read_header
 from training.kohya import kohya_name, write_kohya
 from training.manifest import EMA_FILE, Manifest, folder_name, read_manifest
@@ -43,18 +43,8 @@ def write_result(config: TrainingConfig, base: Base, checkpoint: Path) -> Path:
     folder = config.output_dir
     if _is_whole(folder, read_manifest(checkpoint).step):
         return folder
-    aside = folder / ".result.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    _fill(aside, config, base, checkpoint)
-    (folder / INFO_FILE).unlink(missing_ok=True)  # else it would speak of files half replaced
-    for path in sorted(aside.rglob("*"), key=lambda path: path.name == INFO_FILE):
-        if path.is_file():
-            sync(path)
-            target = folder / path.relative_to(aside)
-            target.parent.mkdir(exist_ok=True)
-            path.replace(target)
-            sync(target.parent)
-    shutil.rmtree(aside)
+    with saying("The result"):
+        _place(folder, config, base, checkpoint)
     return folder
 
 
@@ -68,9 +58,25 @@ def promote(run_folder: Path, step: int, *, bases: Path | None = None) -> Path:
         return folder
     config = load_config(run_folder / CONFIG_FILE).model_copy(update={"output_dir": run_folder})
     base = find_base(config.base_model, config.revision, folder=bases)
-    with whole_folder(folder) as aside:
+    with saying(folder.name), whole_folder(folder) as aside:
         _fill(aside, config, base, run_folder / folder_name(step))
     return folder
+
+
+def _place(folder: Path, config: TrainingConfig, base: Base, checkpoint: Path) -> None:
+    aside = folder / ".result.part"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    _fill(aside, config, base, checkpoint)
+    (folder / INFO_FILE).unlink(missing_ok=True)  # else it would speak of files half replaced
+    for path in sorted(aside.rglob("*"), key=lambda path: path.name == INFO_FILE):
+        if path.is_file():
+            sync(path)
+            target = folder / path.relative_to(aside)
+            target.parent.mkdir(exist_ok=True)
+            path.replace(target)
+            sync(target.parent)
+    shutil.rmtree(aside)
 
 
 def _is_whole(folder: Path, step: int) -> bool:
@@ -200,7 +206,7 @@ def _info(
         timestamp=datetime.now(UTC),
         config_hash=config_hash(config),
         data_hash=str(manifest.identity["data"]),
-        class_data_hash=manifest.identity["class_data"],
+        class_data_hash=manifest.identity.get("class_data"),
         loss=Losses(first=losses[0], last=losses[-1], mean=sum(losses) / len(losses))
         if losses
         else Losses(),

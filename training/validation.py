@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from training.config import TrainingConfig
 from training.families import Family
-from training.files import whole_folder
+from training.files import saying, whole_folder
 from training.grids import draw_grid
 from training.painter import at_rest, painter_of
 from training.randomness import Randomness
@@ -114,7 +114,7 @@ class Validator:
         loss = self.loss()
         report = self._report(step, loss if torch.isfinite(torch.tensor(loss)) else None)
         pictures = self._draw()
-        with whole_folder(folder) as aside:
+        with saying(folder.name), whole_folder(folder) as aside:
             for drawing, picture in zip(report.drawings, pictures, strict=True):
                 picture.save(aside / drawing.file)
             title = f"{self._config.character} · step {step} · loss {loss:.4f}"

@@ -19,7 +19,6 @@ from training.errors import TrainingError
 from training.families import open_family
 from training.files import sha256_of
 from training.headers import read_header
-from training.identity import identity
 from training.model_info import ModelInfo, read_model
 from training.optimizer import Optimizer
 from training.painter import Painter, load_pipeline, open_painter, painter_of
@@ -47,13 +46,8 @@ def make_run(settings):
         ema = Ema(weights.parameters, 0.9) if config.use_ema else None
         unsettle(weights.parameters)
         optimizer = Optimizer(weights.parameters, config)
-        names = identity(
-            config,
-            base,
-            place_on("cpu", config),
-            data=fingerprint(find_pictures(config.instance_data_dir, PROMPT)),
-            class_data=None,
-        )
+        data = fingerprint(find_pictures(config.instance_data_dir, PROMPT))
+        names = {"base": base.fingerprint, "data": data}
         scaler = place_on("cpu", config).scaler()
         save(State(step, weights, optimizer, ema, scaler), config.output_dir, names)
         return config, base, family
