@@ -169,10 +169,13 @@ class StudioBot(commands.Bot):
     async def tell_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
         """The same for a form that somebody has filled in."""
         text = sentence_for_command(error)
-        if interaction.response.is_done():
-            await interaction.followup.send(text, ephemeral=True)
-        else:
-            await interaction.response.send_message(text, ephemeral=True)
+        try:
+            if interaction.response.is_done():
+                await interaction.followup.send(text, ephemeral=True)
+            else:
+                await interaction.response.send_message(text, ephemeral=True)
+        except discord.DiscordException:
+            log.exception("nobody could be told: %s", text)
 
 
 def sentence_for_command(error: Exception) -> str:

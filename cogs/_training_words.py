@@ -221,11 +221,11 @@ def _upload_lines(received: Received, count: int) -> list[str]:
         return [f"They could not be looked at: {plain(job.error, 1000)} Send them again."]
     has = f"{plain(received.character, 60)} has {pictures(count)} now."
     remarks = [
-        f"`{p.number}` {plain(p.name, 60)}: {plain(' '.join(p.remarks), 250)}"
+        f"`{p.letter}` {plain(p.name, 60)}: {plain(' '.join(p.remarks), 250)}"
         for p in intake.taken
         if p.remarks
     ]
-    refused = [f"`{p.number}` not taken: {plain(p.reason, 300)}" for p in intake.refused]
+    refused = [f"`{p.letter}` not taken: {plain(p.reason, 300)}" for p in intake.refused]
     taken = f"{pictures(len(intake.taken))} taken, {len(intake.refused)} refused."
     return [f"{taken} {has} {ADVICE}", *remarks, *refused]
 

@@ -71,41 +71,39 @@ class UploadDesk:
                     log.warning("job=%d upload not reported: %s", received.job.id, error)
 
     async def _report(self, received: Received) -> None:
-        intake = received.intake
-        sheet = intake.sheet if intake is not None else None
         count = len(await self._uploads.of(received.character))
+        sheet = received.intake.sheet if received.intake is not None else None
         embed = upload_embed(received, count, SHEET if sheet else None)
-        files = []
-        if sheet is not None:
-            files.append(discord.File(self._bot.studio.folder.resolve(sheet), filename=SHEET))
-        if not await self._edited(received, embed, files):
-            await self._sent(received, embed, files)
+        if not await self._edited(received, embed):
+            await self._sent(received, embed)
         await self._uploads.told(received.job.id)
 
-    async def _edited(
-        self, received: Received, embed: discord.Embed, files: list[discord.File]
-    ) -> bool:
+    async def _edited(self, received: Received, embed: discord.Embed) -> bool:
         """Whether the answer to the upload is still there to become its report."""
         if received.channel_id is None or received.message_id is None:
             return False
         channel = self._bot.get_partial_messageable(received.channel_id)
+        message = channel.get_partial_message(received.message_id)
         try:
-            await channel.get_partial_message(received.message_id).edit(
-                embed=embed, attachments=files
-            )
+            await message.edit(embed=embed, attachments=self._files(received))
         except (discord.NotFound, discord.Forbidden) as error:
             log.info("job=%d the answer is gone (%s)", received.job.id, error)
             return False
         return True
 
-    async def _sent(
-        self, received: Received, embed: discord.Embed, files: list[discord.File]
-    ) -> None:
+    async def _sent(self, received: Received, embed: discord.Embed) -> None:
         channel = await self._bot.drafts.channel()
         if await sent_before(channel, self._bot.user, upload_mark(received)) is None:
-            for file in files:
-                file.reset()  # an edit that failed has read it
-            await channel.send(embed=embed, files=files, nonce=f"upload/{received.job.id}")
+            await channel.send(
+                embed=embed, files=self._files(received), nonce=f"upload/{received.job.id}"
+            )
+
+    def _files(self, received: Received) -> list[discord.File]:
+        """Opened anew for each request, which closes them."""
+        if received.intake is None or received.intake.sheet is None:
+            return []
+        path = self._bot.studio.folder.resolve(received.intake.sheet)
+        return [discord.File(path, filename=SHEET)]
 
 
 class PictureModal(discord.ui.Modal):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import discord
@@ -214,8 +215,10 @@ class Training(commands.Cog):
     @commands.Cog.listener()
     async def on_studio_training(self, run_id: int) -> None:
         """A run has moved, or has something new to show."""
-        await self.bot.live_runs.show(run_id)
-        await self.bot.validations.post_missing()
+        await asyncio.gather(  # a message that Discord does not take keeps no other waiting
+            self.bot.validations.post_missing(),
+            self.bot.live_runs.show(run_id),
+        )
         await self.bot.live_runs.tell_ends()
 
     @commands.Cog.listener()
