@@ -50,7 +50,8 @@ def train(settings: Settings, file: Path, *, resume: bool, module: str = MODULE)
         said = stack.enter_context(tempfile.TemporaryFile())
         tail = EventTail(config.output_dir, _size(config.output_dir / EVENTS_FILE))
         process = _begin(settings, file, said, resume=resume, module=module)
-        code = _watch(process, tail, stack.enter_context(bars()))
+        with bars() as progress:
+            code = _watch(process, tail, progress)
         return _ended(code, config, file, _words(said))
 
 
@@ -83,11 +84,12 @@ def show_bases(settings: Settings) -> None:
 
 
 def fetch_base(settings: Settings, wanted: str) -> None:
-    from training.hub import ENDPOINT, fetch_base
+    from training.hub import ENDPOINT, check_wish, fetch_base
 
     hub_id, at, commit = wanted.partition("@")
     if not at:
         raise UserError(f"Write the commit behind {hub_id}: {hub_id}@COMMIT; {WHERE_COMMITS_ARE}.")
+    check_wish(hub_id, commit)
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     try:
         endpoint = checked(os.environ.get("HF_ENDPOINT") or ENDPOINT)

@@ -75,7 +75,7 @@ def fetch_base(
     report: Report = lambda done, total: None,
 ) -> Base:
     """Put it into a folder of its own below `folder`; TrainingError says what to do."""
-    _check_wish(hub_id, commit)
+    check_wish(hub_id, commit)
     if any(on_disk(hub_id, commit, folder)):
         return find_base(hub_id, commit, folder=folder)
     hub = _Hub(hub_id, commit, endpoint, token)
@@ -93,7 +93,8 @@ def fetch_base(
         ) from error
 
 
-def _check_wish(hub_id: str, commit: str) -> None:
+def check_wish(hub_id: str, commit: str) -> None:
+    """TrainingError when these cannot be a hub id and a commit; asks nobody."""
     if not HUB_ID.fullmatch(hub_id):
         raise TrainingError(f"{hub_id} is no hub id; write one like {KNOWN_COPIES[0]}.")
     if not COMMIT.fullmatch(commit):
