@@ -26,6 +26,7 @@ from pipeline.services.figures import Figures
 from pipeline.services.library import LibraryService
 from pipeline.services.models import Models
 from pipeline.services.outgoing import OutgoingReels
+from pipeline.services.pictures import PictureBoards
 from pipeline.services.pitching import Pitching
 from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews
@@ -186,6 +187,7 @@ def _wired(
         on_event=post_events,
         clock=utc_now,
     )
+    pictures = PictureBoards(db=db, folder=folder, engine=engine, show=show, clock=utc_now)
     models = Models(
         db=db,
         folder=folder,
@@ -193,6 +195,7 @@ def _wired(
         executor=executor,
         approvals_needed=settings.approvals_needed,
         clock=utc_now,
+        on_promoted=pictures.fill_gaps,
     )
     training = Training(
         db=db,
@@ -228,6 +231,7 @@ def _wired(
             clock=utc_now,
         ),
         training=training,
+        pictures=pictures,
         figures=Figures(folder=folder, executor=executor),
         wishes=Wishes(db),
         votes=votes,

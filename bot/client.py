@@ -18,6 +18,7 @@ from bot.scheduler import Schedule
 from bot.settings import DISCORD_API
 from cogs._drafts import DraftDesk
 from cogs._embeds import told
+from cogs._pictures import PictureDesk
 from cogs._pitches import PitchDesk
 from cogs._progress import Progress
 from cogs._training_progress import LiveRuns
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COGS = (
-    *("cogs.trends", "cogs.scripts", "cogs.renders", "cogs.training"),
+    *("cogs.trends", "cogs.scripts", "cogs.renders", "cogs.training", "cogs.pictures"),
     *("cogs.publishing", "cogs.overview"),
 )
 
@@ -70,6 +71,7 @@ class StudioBot(commands.Bot):
         self.uploads = UploadDesk(self)
         self.live_runs = LiveRuns(self)
         self.validations = ValidationDesk(self)
+        self.pictures = PictureDesk(self)
         self.votes = DiscordVotes(self, guild_id=studio.guild_id, role_id=studio.approver_role_id)
         self.said_at_start = said_at_start(studio.settings)
         self.reached = asyncio.Event()
@@ -109,7 +111,7 @@ class StudioBot(commands.Bot):
         """Make up for what was missed, desk by desk; one failing spares the others."""
         desks: tuple[Desk, ...] = (
             *(self.drafts, self.pitches),
-            *(self.uploads, self.live_runs, self.validations),
+            *(self.uploads, self.live_runs, self.validations, self.pictures),
         )
         for desk in desks:
             try:

@@ -14,6 +14,7 @@ from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
 from pipeline.services.figures import Figures
 from pipeline.services.library import LibraryService
+from pipeline.services.pictures import PictureBoards
 from pipeline.services.pitching import Pitching
 from pipeline.services.publishing import Publishing
 from pipeline.services.reviews import Reviews, VoteReader
@@ -91,6 +92,7 @@ class Studio:
     training: Training
     wishes: Wishes
     figures: Figures
+    pictures: PictureBoards
     votes: Votes
     job_events: Listeners
     post_events: Listeners

@@ -92,6 +92,9 @@ class PictureDesk:
     async def _bring_up_to_date(self, board: PictureBoard) -> None:
         shown = await self._boards.shown(board.id)
         if board.message_id is None or board.channel_id is None:
+            if not self._bot.studio.folder.resolve(board.sheet).is_file():
+                await self._boards.lost(board.id)
+                return
             channel_id, message_id = await self._post(shown)
         else:
             channel_id, message_id = board.channel_id, board.message_id

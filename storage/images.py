@@ -54,9 +54,14 @@ class Images:
         return [from_row(LibraryImage, row) for row in rows]
 
     async def drawn_by(self, promotion_id: int) -> list[LibraryImage]:
-        """What people have approved of a model's drawings."""
+        """What people have approved of a model's drawings, whenever it was promoted before."""
         rows = await self._db.fetch_all(
-            "SELECT * FROM image_library WHERE promotion_id = ? ORDER BY id", (promotion_id,)
+            "SELECT image_library.* FROM image_library"
+            " JOIN promotions AS earlier ON earlier.id = image_library.promotion_id"
+            " JOIN promotions AS wanted"
+            " ON wanted.path = earlier.path AND wanted.sha256 = earlier.sha256"
+            " WHERE wanted.id = ? ORDER BY image_library.id",
+            (promotion_id,),
         )
         return [from_row(LibraryImage, row) for row in rows]
 

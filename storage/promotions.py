@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from storage.database import Database
+from storage.errors import RecordNotFound
 from storage.records import Promotion, from_row, to_text
 
 IN_USE = (
@@ -44,6 +45,12 @@ class Promotions:
     async def current(self, character: str) -> Promotion | None:
         row = await self._db.fetch_one(f"{IN_USE} AND character = ?", (character,))
         return None if row is None else from_row(Promotion, row)
+
+    async def get(self, promotion_id: int) -> Promotion:
+        row = await self._db.fetch_one("SELECT * FROM promotions WHERE id = ?", (promotion_id,))
+        if row is None:
+            raise RecordNotFound(f"There is no promotion {promotion_id}.")
+        return from_row(Promotion, row)
 
     async def end(self, promotion_id: int, *, who: str, now: datetime) -> bool:
         """False when it had ended before."""

@@ -51,7 +51,7 @@ class Models:
         executor: Executor,
         approvals_needed: int,
         clock: Callable[[], datetime],
-        on_promoted: Callable[[Promotion], Awaitable[None]] | None = None,
+        on_promoted: Callable[[Promotion], Awaitable[object]] | None = None,
     ) -> None:
         self._db = db
         self._folder = folder

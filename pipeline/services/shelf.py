@@ -29,13 +29,17 @@ class Shelf:
     async def library(self) -> Library:
         """Of the show's characters; what a model drew is there while that model is in use."""
         names = [character.name for character in self._show.characters]
-        in_use = {promotion.id for promotion in await self._promotions.in_use()}
+        drawn = {
+            image.id
+            for promotion in await self._promotions.in_use()
+            for image in await self._images.drawn_by(promotion.id)
+        }
         pictures = await self._images.for_characters(names)
         return Library(
             pictures=tuple(
                 _picture(image)
                 for image in pictures
-                if image.promotion_id is None or image.promotion_id in in_use
+                if image.promotion_id is None or image.id in drawn
             )
         )
 
