@@ -9,7 +9,15 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from pipeline.sections import Emotion, FileName, RefusedPicture, Section, Sha256, SourceState
+from pipeline.sections import (
+    Emotion,
+    FileName,
+    RefusedPicture,
+    Section,
+    SentPicture,
+    Sha256,
+    SourceState,
+)
 
 
 class Sources(Section):
@@ -100,12 +108,10 @@ class Models(Section):
     models: tuple[PromotedModel, ...] = ()
 
 
-class Upload(Section):
-    """A file somebody sent: where its bytes lie in DATA_DIR, and what the person calls it."""
+class Upload(SentPicture):
+    """A file somebody sent; its bytes lie in DATA_DIR."""
 
-    number: Annotated[int, Field(ge=1)]
     path: Annotated[str, Field(pattern=r"^training/incoming/[0-9a-f]{32}$")]
-    name: str
 
 
 class KnownPicture(Section):

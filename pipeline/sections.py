@@ -304,14 +304,21 @@ class Preview(Section):
     is_reel: bool
 
 
-class TakenPicture(Section):
-    """An upload that was taken: encoded anew and stored under its content's hash.
+class SentPicture(Section):
+    """A file of an upload; `number` is its place there, `name` what the person calls it."""
 
-    `number` is its place in the upload, and its number on the sheet; so for a refused one.
-    """
-
-    number: Annotated[int, Field(ge=1)]
+    number: Annotated[int, Field(ge=1, le=26)]
     name: str
+
+    @property
+    def letter(self) -> str:
+        """Its mark on the sheet, as a number would be taken for one of the character's list."""
+        return chr(ord("A") + self.number - 1)
+
+
+class TakenPicture(SentPicture):
+    """An upload that was taken: encoded anew and stored under its content's hash."""
+
     path: FileName
     sha256: Sha256
     source_sha256: Sha256
@@ -323,11 +330,9 @@ class TakenPicture(Section):
     """Sentences: small, blurred, or much like another one."""
 
 
-class RefusedPicture(Section):
+class RefusedPicture(SentPicture):
     """An upload that was not taken; `reason` is a sentence."""
 
-    number: Annotated[int, Field(ge=1)]
-    name: str
     reason: str
 
 

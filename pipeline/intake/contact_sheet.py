@@ -27,11 +27,15 @@ QUALITY = 88
 
 @dataclass(frozen=True)
 class Tile:
-    """`picture` is None for a refused one; `words` are its remarks, or the reason."""
+    """`words` are remarks on a picture that was taken, or the reason why it was not.
 
-    number: int
+    `short` is what a taken one is called from now on.
+    """
+
+    letter: str
     name: str
     words: tuple[str, ...]
+    short: str = ""
     picture: Image.Image | None = None
 
 
@@ -97,6 +101,7 @@ def _lay(sheet: Image.Image, tile: Tile, at: tuple[int, int], grid: _Grid) -> No
         sheet.paste(ImageOps.pad(tile.picture, (grid.side, grid.side), color=BESIDE), at)
         tick = _tick(round(grid.letters * 1.7))
         sheet.paste(tick, (left + grid.side - tick.width - 10, top + 10), tick)
+        _sign(pen, tile.short, (left + grid.side, top + grid.side), round(grid.letters * 0.85))
     below = top + grid.side + grid.letters // 3
     colour = INK if tile.picture else FAINT
     _write(pen, _label(tile, grid), (left, below), grid.letters, colour)
@@ -105,13 +110,13 @@ def _lay(sheet: Image.Image, tile: Tile, at: tuple[int, int], grid: _Grid) -> No
 
 
 def _label(tile: Tile, grid: _Grid) -> str:
-    """The number and as much of the name as there is room for, of its middle at last."""
+    """The letter and as much of the name as there is room for, of its middle at last."""
     name = lettering.drawable(tile.name)
-    label = f"{tile.number}  {name}"
+    label = f"{tile.letter}  {name}"
     half = len(name) // 2
     while _width(label, grid.letters) > grid.side and half > 1:
         half -= 1
-        label = f"{tile.number}  {name[:half]}…{name[-half:]}"
+        label = f"{tile.letter}  {name[:half]}…{name[-half:]}"
     return label
 
 
@@ -136,6 +141,14 @@ def _tick(side: int) -> Image.Image:
     line = [(across * big, down * big) for across, down in points]
     pen.line(line, "white", width=big // 9, joint="curve")
     return tick.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _sign(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int], letters: int) -> None:
+    """Small words on a dark ground, in the lower right corner of a picture."""
+    wide, high = round(_width(text, letters)) + letters, round(letters * 1.4)
+    left, top = corner[0] - wide - 8, corner[1] - high - 8
+    pen.rounded_rectangle((left, top, left + wide, top + high), letters // 3, PAPER)
+    _write(pen, text, (left + letters // 2, top + letters // 5), letters, INK)
 
 
 def _write(

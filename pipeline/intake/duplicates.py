@@ -21,18 +21,23 @@ def average_hash(image: Image.Image) -> str:
     return bits.tobytes().hex()
 
 
+def short(sha256: str) -> str:
+    """What a picture is called on sheets and in lists, for good."""
+    return sha256[:8]
+
+
 def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture that later ones are held against; `words` name it for people."""
+    """A picture that later ones are held against; `words` tell people where it is."""
 
-    words: str
-    hashes: frozenset[str]
-    """Of the bytes that arrived, and of what was stored."""
+    sha256: str
+    source_sha256: str
     average_hash: str
+    words: str
 
 
 class Gallery:
@@ -41,22 +46,22 @@ class Gallery:
     def __init__(self, known: Iterable[KnownPicture]) -> None:
         self._seen = [
             Seen(
-                f"the character's picture {number}",
-                frozenset({picture.sha256, picture.source_sha256}),
+                picture.sha256,
+                picture.source_sha256,
                 picture.average_hash,
+                f"{short(picture.sha256)}, which is there already",
             )
-            for number, picture in enumerate(known, 1)
+            for picture in known
         ]
 
     def add(self, picture: Seen) -> None:
         self._seen.append(picture)
 
-    def same_as(self, sha256: str) -> str | None:
-        """The words for a picture of these very bytes, before or after they were encoded."""
-        return next((seen.words for seen in self._seen if sha256 in seen.hashes), None)
+    def same_as(self, sha256: str) -> Seen | None:
+        """A picture of these very bytes, before or after they were encoded."""
+        return next((s for s in self._seen if sha256 in (s.sha256, s.source_sha256)), None)
 
-    def much_like(self, average: str) -> str | None:
-        """The words for the nearest picture, if any is near."""
-        near = [(distance(average, seen.average_hash), seen.words) for seen in self._seen]
-        found = min((pair for pair in near if pair[0] <= NEAR), default=None)
-        return found[1] if found else None
+    def much_like(self, average: str) -> Seen | None:
+        """The nearest picture, if any is near."""
+        near = [seen for seen in self._seen if distance(average, seen.average_hash) <= NEAR]
+        return min(near, key=lambda seen: distance(average, seen.average_hash), default=None)

@@ -12,7 +12,7 @@ from pipeline.files import write_whole
 from pipeline.intake import contact_sheet
 from pipeline.intake.contact_sheet import Tile
 from pipeline.intake.decoding import Decoded, Unusable, decode
-from pipeline.intake.duplicates import Gallery, Seen, average_hash
+from pipeline.intake.duplicates import Gallery, Seen, average_hash, short
 from pipeline.intake.memory import limited_memory
 from pipeline.intake.sharpness import BLURRED_BELOW, sharpness
 from pipeline.sections import Intake, RefusedPicture, TakenPicture
@@ -20,7 +20,7 @@ from pipeline.sections import Intake, RefusedPicture, TakenPicture
 SMALL_BELOW = 512
 """Pixels of the shorter side; what the smallest family is trained at."""
 MORE_BYTES = 1536 * 1024**2
-"""What the largest picture needs while it is decoded, twice over."""
+"""Half as much again as the hungriest picture of 40 megapixels: a WebP with transparency."""
 THUMBNAIL = (1024, 1024)
 
 
@@ -31,7 +31,7 @@ def run(uploads: Uploads, *, ctx: StageContext) -> Intake:
     gallery = Gallery(uploads.known)
     taken: list[TakenPicture] = []
     refused = list(uploads.refused)
-    tiles = [Tile(r.number, r.name, (_after_its_name(r),)) for r in refused]
+    tiles = [_grey_tile(picture) for picture in refused]
     with limited_memory(MORE_BYTES):
         for done, upload in enumerate(uploads.files):
             ctx.check_cancelled()
@@ -40,7 +40,7 @@ def run(uploads: Uploads, *, ctx: StageContext) -> Intake:
                 picture, tile = _take(upload, gallery, folder, ctx)
             except Unusable as why:
                 refused.append(_refusal(upload, why))
-                tiles.append(Tile(upload.number, upload.name, (_after_its_name(refused[-1]),)))
+                tiles.append(_grey_tile(refused[-1]))
             else:
                 taken.append(picture)
                 tiles.append(tile)
@@ -48,7 +48,7 @@ def run(uploads: Uploads, *, ctx: StageContext) -> Intake:
         title = f"{character}: {len(taken)} taken" + (
             f", {len(refused)} refused" if refused else ""
         )
-        tiles.sort(key=lambda tile: tile.number)
+        tiles.sort(key=lambda tile: tile.letter)
         write_whole(ctx.data_dir / sheet, contact_sheet.draw(title, tiles))
     ctx.report(1.0, "pictures looked at")
     return Intake(
@@ -75,7 +75,7 @@ def _take(
     remarks = _remarks(decoded, sharp, gallery.much_like(average))
     path = f"{folder}/{sha256}.png"
     write_whole(ctx.data_dir / path, encoded)
-    gallery.add(Seen(f"number {upload.number}", frozenset({sha256, source_sha256}), average))
+    gallery.add(Seen(sha256, source_sha256, average, upload.letter))
     picture = TakenPicture(
         number=upload.number,
         name=upload.name,
@@ -89,7 +89,7 @@ def _take(
         remarks=remarks,
     )
     decoded.image.thumbnail(THUMBNAIL)
-    return picture, Tile(upload.number, upload.name, remarks, decoded.image)
+    return picture, Tile(upload.letter, upload.name, remarks, short(sha256), decoded.image)
 
 
 def _bytes(upload: Upload, ctx: StageContext) -> bytes:
@@ -100,8 +100,8 @@ def _bytes(upload: Upload, ctx: StageContext) -> bytes:
 
 
 def _refuse_the_same(sha256: str, gallery: Gallery) -> None:
-    if words := gallery.same_as(sha256):
-        raise Unusable(f"is the same picture as {words}; send another one")
+    if seen := gallery.same_as(sha256):
+        raise Unusable(f"is the same picture as {seen.words}; send another one")
 
 
 def _as_png(image: Image.Image) -> bytes:
@@ -110,7 +110,7 @@ def _as_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _remarks(decoded: Decoded, sharp: float, alike: str | None) -> tuple[str, ...]:
+def _remarks(decoded: Decoded, sharp: float, alike: Seen | None) -> tuple[str, ...]:
     width, height = decoded.image.size
     remarks = []
     if min(width, height) < SMALL_BELOW:
@@ -118,7 +118,7 @@ def _remarks(decoded: Decoded, sharp: float, alike: str | None) -> tuple[str, ..
     if sharp < BLURRED_BELOW:
         remarks.append("Looks blurred.")
     if alike is not None:
-        remarks.append(f"Much like {alike}.")
+        remarks.append(f"Much like {short(alike.sha256)}.")
     if decoded.is_one_of_many:
         remarks.append("It moves; only its first frame is used.")
     return tuple(remarks)
@@ -129,7 +129,7 @@ def _refusal(upload: Upload, why: Unusable) -> RefusedPicture:
     return RefusedPicture(number=upload.number, name=upload.name, reason=reason)
 
 
-def _after_its_name(refused: RefusedPicture) -> str:
-    """The name stands on the tile already."""
+def _grey_tile(refused: RefusedPicture) -> Tile:
+    """The name stands below the reason already."""
     words = refused.reason.removeprefix(refused.name).lstrip().removeprefix("is ")
-    return words[:1].upper() + words[1:]
+    return Tile(refused.letter, refused.name, (words[:1].upper() + words[1:],))

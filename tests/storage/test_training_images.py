@@ -34,7 +34,7 @@ def picture(character="Butcher", digit="a"):
         height=700,
         average_hash="0123456789abcdef",
         sharpness=812.5,
-        remarks=("Looks blurred.", "Much like number 1."),
+        remarks=("Looks blurred.", "Much like 0123abcd."),
         uploaded_by="Margot",
     )
 

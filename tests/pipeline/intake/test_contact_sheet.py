@@ -13,12 +13,12 @@ from pipeline.intake.contact_sheet import AMBER, GREEN, GREY, Tile, draw
 BLUE = Image.new("RGB", (600, 600), "blue")
 
 
-def taken(number, *words):
-    return Tile(number, f"picture {number}.png", words, BLUE)
+def taken(letter, *words):
+    return Tile(letter, f"picture {letter}.png", words, "0123abcd", BLUE)
 
 
-def refused(number, *words):
-    return Tile(number, f"picture {number}.png", words)
+def refused(letter, *words):
+    return Tile(letter, f"picture {letter}.png", words)
 
 
 def seen(*tiles):
@@ -33,29 +33,31 @@ def count(sheet, colour, tolerance=24):
 
 @pytest.mark.parametrize("many", [1, 2, 4, 5, 10])
 def test_it_is_as_wide_as_a_phone_and_not_too_long_to_scroll(many):
-    sheet = seen(*(taken(n, "Looks blurred.", "Much like number 1.") for n in range(1, many + 1)))
+    sheet = seen(
+        *(taken(letter, "Looks blurred.", "Much like 0123abcd.") for letter in "ABCDEFGHIJ"[:many])
+    )
     assert sheet.width == 1080
     assert sheet.height < 2000
 
 
 def test_what_was_taken_has_a_green_mark_and_what_was_refused_is_grey():
-    both = [seen(taken(1)), seen(refused(1, "Empty; send it again."))]
+    both = [seen(taken("A")), seen(refused("A", "Empty; send it again."))]
     assert [count(sheet, GREEN) > 1000 for sheet in both] == [True, False]
     assert [count(sheet, (0, 0, 255)) > 500_000 for sheet in both] == [True, False]
     assert [count(sheet, GREY, 4) > 500_000 for sheet in both] == [False, True]
 
 
 def test_remarks_stand_under_the_picture():
-    plain, remarked = seen(taken(1)), seen(taken(1, "Looks blurred."))
+    plain, remarked = seen(taken("A")), seen(taken("A", "Looks blurred."))
     assert count(plain, AMBER) == 0
     assert count(remarked, AMBER) > 500
     assert remarked.height > plain.height
 
 
 def test_long_words_stay_inside_of_their_tile():
-    wordy = Tile(2, "n" * 300, ("no " * 300,))
-    sheet = seen(taken(1), wordy, taken(3), taken(4), taken(5))
-    assert sheet.size == seen(*(taken(n) for n in range(1, 6))).size
+    wordy = Tile("B", "n" * 300, ("no " * 300,))
+    sheet = seen(taken("A"), wordy, taken("C"), taken("D"), taken("E"))
+    assert sheet.size == seen(*(taken(letter) for letter in "ABCDE")).size
     beside = sheet.crop((contact_sheet.MARGIN + 2 * (sheet.width // 3), 0, sheet.width, 400))
     assert count(beside, (0, 0, 255)) > 80_000
 
@@ -65,9 +67,9 @@ def test_a_picture_is_shown_whole(shape):
     edge = Image.new("RGB", shape, "blue")
     edge.paste("lime", (0, 0, 40, 40))
     edge.paste("lime", (shape[0] - 40, shape[1] - 40, *shape))
-    sheet = seen(Tile(1, "edges.png", (), edge))
+    sheet = seen(Tile("A", "edges.png", (), "0123abcd", edge))
     assert count(sheet, (0, 255, 0), 60) > 2 * 15 * 15
 
 
 def test_letters_of_no_font_of_ours_do_no_harm():
-    assert seen(Tile(1, "犬 \U0001f436 \u202egnp.exe", ("Ünïcödé.",), photo())).width == 1080
+    assert seen(Tile("A", "犬 \U0001f436 \u202egnp.exe", ("Ünïcödé.",), "", photo())).width == 1080

@@ -16,6 +16,7 @@ from standins.strangers import (
 
 from pipeline.intake import decoding
 from pipeline.intake.decoding import Unusable, decode
+from pipeline.intake.duplicates import average_hash
 
 PIXELS = np.asarray(photo())
 
@@ -154,6 +155,12 @@ def test_of_a_moving_picture_the_first_frame_is_taken():
     assert decoded.is_one_of_many
     assert np.array_equal(np.asarray(decoded.image), PIXELS)
     assert not decode(as_file(photo(), "WEBP")).is_one_of_many
+
+
+def test_a_phone_s_picture_with_a_second_one_inside_is_not_a_moving_one():
+    decoded = decode(as_file(photo(), "MPO", save_all=True, append_images=[photo(seed=2)]))
+    assert not decoded.is_one_of_many
+    assert average_hash(decoded.image) == average_hash(photo())
 
 
 def test_a_progressive_jpeg_is_taken():

@@ -37,22 +37,26 @@ def test_the_hash_says_which_squares_are_bright():
     assert average_hash(image) == "ff00000000000000"
 
 
-@pytest.mark.parametrize(("bits", "words"), [(5, "number 1"), (6, None)])
-def test_near_is_five_bits_or_less(bits, words):
-    gallery = Gallery([])
-    gallery.add(Seen("number 1", frozenset({ONE}), f"{2**bits - 1:016x}"))
-    assert gallery.much_like("0" * 16) == words
+def seen(sha256, average):
+    return Seen(sha256, sha256, average, "A")
+
+
+@pytest.mark.parametrize(("bits", "is_near"), [(5, True), (6, False)])
+def test_near_is_five_bits_or_less(bits, is_near):
+    gallery, other = Gallery([]), seen(ONE, f"{2**bits - 1:016x}")
+    gallery.add(other)
+    assert gallery.much_like("0" * 16) == (other if is_near else None)
 
 
 def test_the_nearest_one_is_named():
     gallery = Gallery([])
-    gallery.add(Seen("number 1", frozenset(), f"{0b111:016x}"))
-    gallery.add(Seen("number 2", frozenset(), f"{0b1:016x}"))
-    assert gallery.much_like("0" * 16) == "number 2"
+    for sha256, average in ((ONE, 0b111), (OTHER, 0b1)):
+        gallery.add(seen(sha256, f"{average:016x}"))
+    assert gallery.much_like("0" * 16).sha256 == OTHER
 
 
 @pytest.mark.parametrize("sha256", [ONE, OTHER])
 def test_a_known_picture_is_found_by_what_arrived_and_by_what_was_stored(sha256):
     known = KnownPicture(sha256=ONE, source_sha256=OTHER, average_hash="0" * 16)
-    assert Gallery([known]).same_as(sha256) == "the character's picture 1"
+    assert Gallery([known]).same_as(sha256).words == "11111111, which is there already"
     assert Gallery([known]).same_as("3" * 64) is None

@@ -151,9 +151,8 @@ async def test_a_picture_sent_before_is_refused(studio):
     job = await studio.take(b=picture(1))
     await studio.engine.finished()
     (refused,) = (await studio.uploads.upload(job.id)).intake.refused
-    assert refused.reason == (
-        "b.png is the same picture as the character's picture 1; send another one."
-    )
+    (there,) = await studio.uploads.of("Butcher")
+    assert f"is the same picture as {there.sha256[:8]}, which is there" in refused.reason
 
 
 async def test_what_has_ended_is_untold_until_it_is_told(studio):
