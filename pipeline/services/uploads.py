@@ -127,11 +127,13 @@ class Uploads:
     # What is shown
 
     async def upload(self, job_id: int) -> Received:
-        return await self._received(await self._uploads.get(job_id))
+        async with self._db.transaction():  # the job as it is with this row, not after it
+            return await self._received(await self._uploads.get(job_id))
 
     async def untold(self) -> list[Received]:
         """Uploads whose job has ended without anybody having been shown how."""
-        received = [await self._received(row) for row in await self._uploads.untold()]
+        async with self._db.transaction():
+            received = [await self._received(row) for row in await self._uploads.untold()]
         return [upload for upload in received if upload.job.state not in OPEN]
 
     async def posted(self, job_id: int, *, channel_id: int, message_id: int) -> None:

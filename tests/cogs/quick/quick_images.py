@@ -1,7 +1,7 @@
 from pipeline.context import StageContext
-from pipeline.facts import Library
+from pipeline.facts import Library, Models
 from pipeline.sections import Images, Script
 
 
-def run(script: Script, library: Library, *, ctx: StageContext) -> Images:
+def run(script: Script, library: Library, models: Models, *, ctx: StageContext) -> Images:
     return Images(episode=ctx.episode, selections=())

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.executors import WorkerDied
 from pipeline.workflow import WORKFLOW, Lane, Workflow
 
-QUICK = ("pitches", "voices", "images", "video", "preview")
+QUICK = ("pitches", "voices", "images", "drawings", "video", "preview")
 QUICK_WORKFLOW = Workflow(
     tuple(
         replace(stage, module=f"quick_{stage.name}" if stage.name in QUICK else "", fresh=False)
