@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -115,7 +116,7 @@ def fetch_base(settings: Settings, wanted: str) -> None:
 def _begin(
     settings: Settings, file: Path, said: IO[bytes], *, resume: bool, module: str
 ) -> subprocess.Popen[bytes]:
-    """Its stdin ends with us, so it saves and ends however we do."""
+    """The pipe to it ends with us, so it saves and ends however we do."""
     cache = {name: os.environ[name] for name in ("HF_HUB_CACHE",) if name in os.environ}
     places = {"DATA_DIR": str(settings.data_dir.absolute()), **cache}
     command = [sys.executable, "-m", module, str(file.absolute()), "--with-parent"]
@@ -123,6 +124,7 @@ def _begin(
         [*command, "--resume"] if resume else command,
         env=trainer_environment() | places,
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=said,
         start_new_session=True,  # Ctrl+C reaches it once, from us
     )
@@ -131,7 +133,7 @@ def _begin(
 def _watch(process: subprocess.Popen[bytes], tail: EventTail, progress: Progress) -> int:
     """Show what it tells until it has ended; the exit code."""
     task = progress.add_task("training", total=None, note="starting")
-    with process, _passing_on_signals(process):
+    with process, _passing_on_signals(process), _repeating(process, progress):
         while True:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_S)
@@ -154,6 +156,23 @@ def _passing_on_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+@contextmanager
+def _repeating(process: subprocess.Popen[bytes], progress: Progress) -> Iterator[None]:
+    """What it prints, above the progress line; standard output is for the result."""
+
+    def repeat() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            progress.console.print(line.decode(errors="replace").rstrip(), markup=False)
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _show(event: Event, progress: Progress, task: TaskID) -> None:

@@ -149,6 +149,18 @@ def refuse_too_large(
     )
 
 
+def largest_batch(base: Base, config: TrainingConfig, *, free_bytes: int) -> int:
+    """The largest train_batch_size that is predicted to fit, 0 if none does."""
+    sizes = range(64, 0, -1)
+    configs = (config.model_copy(update={"train_batch_size": size}) for size in sizes)
+    fits = (
+        other.train_batch_size
+        for other in configs
+        if predicted_peak_bytes(base, other).total <= free_bytes
+    )
+    return next(fits, 0)
+
+
 def free_memory(device: str) -> int:
     """Bytes that a new run may take on `cuda` or `cpu`."""
     if device == "cuda":

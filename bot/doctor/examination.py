@@ -7,6 +7,7 @@ import sys
 from bot.console import console
 from bot.doctor import channel, instagram, machine, services
 from bot.doctor.findings import Check, Finding, Level, error
+from bot.doctor.training import training
 from bot.settings import Settings
 from pipeline.errors import ProviderError, UserError
 
@@ -16,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     channel.show,
     machine.folder,
     machine.private_files,
+    training,
     channel.schedule,
     services.money,
     services.offline_voice,

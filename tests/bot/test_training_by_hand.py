@@ -102,6 +102,7 @@ def test_a_finished_run_prints_its_folder(train, config, tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'run'}\n"
     assert "step 10 of 10" in printed.err
+    assert "Resuming from step 5 [of 10]" in printed.err
 
 
 def test_warnings_of_a_run_are_shown(train, config, capsys):

@@ -25,6 +25,8 @@ def main(words: list[str]) -> int:
     events.tell(Event(kind=EventKind.STARTED, step=5 * ("--resume" in words), steps=steps))
     events.tell(Event(kind=EventKind.WARNING, note="checkpoint-9 is damaged and was skipped"))
     events.tell(Event(kind=EventKind.STEP, step=7, steps=steps, loss=0.125, seconds_left=90))
+    sys.stdout.write("Resuming from step 5 [of 10]\n")
+    sys.stdout.flush()
     what = config.instance_prompt
     if what == "refuse":
         sys.stderr.write("a library warns of something\nThe pictures are too small.\n")

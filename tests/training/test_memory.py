@@ -12,7 +12,7 @@ from bench.random_base import _SIZES
 from training.bases import open_base
 from training.config import TrainingConfig
 from training.errors import TrainingError
-from training.memory import free_memory, predicted_peak_bytes, refuse_too_large
+from training.memory import free_memory, largest_batch, predicted_peak_bytes, refuse_too_large
 
 SD15_UNET, SD15_TEXT, SD15_VAE = 859_520_964, 123_060_480, 83_653_863
 GIB = 1024**3
@@ -237,3 +237,12 @@ def test_with_too_little_for_anything_the_least_is_named(sd15, run):
 
 def test_the_free_memory_of_this_machine_is_known():
     assert 2**20 < free_memory("cpu") < 2**50
+
+
+def test_the_largest_batch_fits_and_one_more_does_not(sd15, run):
+    free = 24 * GIB
+    most = largest_batch(sd15, run(), free_bytes=free)
+    assert 1 < most < 64
+    assert predicted_peak_bytes(sd15, run(train_batch_size=most)).total <= free
+    assert predicted_peak_bytes(sd15, run(train_batch_size=most + 1)).total > free
+    assert largest_batch(sd15, run(), free_bytes=GIB) == 0

@@ -8,6 +8,7 @@ import pytest
 
 from bot.doctor import examination, services
 from bot.doctor.examination import examine
+from bot.doctor.training import training
 from bot.sandbox.discord import DiscordSandbox, Permission
 from bot.sandbox.instagram import InstagramSandbox
 from bot.settings import load_settings
@@ -20,9 +21,10 @@ def _rest_base(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _without_the_voice(monkeypatch):
-    """Reading its weights takes seconds; test_voices_are_looked_at does it once."""
-    checks = tuple(check for check in examination.CHECKS if check is not services.offline_voice)
+def _without_what_takes_seconds(monkeypatch):
+    """The weights of the voice, and PyTorch; each is looked at in a test of its own."""
+    slow = (services.offline_voice, training)
+    checks = tuple(check for check in examination.CHECKS if check not in slow)
     monkeypatch.setattr(examination, "CHECKS", checks)
 
 

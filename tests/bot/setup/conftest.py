@@ -14,6 +14,7 @@ from standins.openai import KEY as OPENAI_KEY
 from standins.openai import OpenAI
 
 from bot.doctor import examination, machine, services
+from bot.doctor.training import training
 from bot.env_file import values_in
 from bot.sandbox.discord import DiscordSandbox
 from bot.sandbox.instagram import InstagramSandbox
@@ -31,7 +32,7 @@ def _rest_base(monkeypatch):
 @pytest.fixture(autouse=True)
 def _short_doctor(monkeypatch):
     """The doctor's own tests look at this machine; here it looks at what was answered."""
-    slow = (machine.python_and_packages, machine.ffmpeg, services.offline_voice)
+    slow = (machine.python_and_packages, machine.ffmpeg, services.offline_voice, training)
     checks = tuple(check for check in examination.CHECKS if check not in slow)
     monkeypatch.setattr(examination, "CHECKS", checks)
 
