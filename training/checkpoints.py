@@ -87,17 +87,28 @@ def restore(
             _check(folder, state)
             _load(folder, manifest, state)
         except DamagedCheckpoint as error:
-            warn(f"{str(error).rstrip('.')}; the one before it is used.")
+            warn(f"{str(error).rstrip('.')}; it is skipped.")
             continue
         return folder
     return None
 
 
-def prune(run_folder: Path, config: TrainingConfig) -> None:
-    """Delete all but the newest `keep_last` and the multiples of `keep_every`."""
+def refuse_other_run(run_folder: Path, identity: Mapping[str, Setting]) -> None:
+    """TrainingError when the newest checkpoint was begun differently, as far as is known yet."""
+    newest = next(iter(checkpoints(run_folder).values()), None)
+    if newest is not None:
+        theirs = read_manifest(newest).identity
+        known = {name: value for name, value in theirs.items() if name != "class_data"}
+        refuse_other(identity, known, newest.name)
+
+
+def prune(run_folder: Path, config: TrainingConfig, *, step: int) -> None:
+    """Delete all but the newest `keep_last` up to `step` and the multiples of `keep_every`."""
     if config.checkpoints_kept == 0:
         return
-    for step, folder in list(checkpoints(run_folder).items())[config.checkpoints_kept :]:
+    # Those after it are damaged, else the run would have gone on from there.
+    found = [item for item in checkpoints(run_folder).items() if item[0] <= step]
+    for step, folder in found[config.checkpoints_kept :]:
         if config.keep_every and step % config.keep_every == 0:
             continue
         # Under another name first: half a checkpoint would look like a damaged one.

@@ -7,10 +7,12 @@ number, so a run that was stopped, killed or damaged ends with the bits of one t
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 FINISHED, REFUSED, STOPPED = 0, 2, 3
 PLOT_FILE = "loss.png"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +89,15 @@ def train(
         return min(step, config.max_train_steps - 1)
     with whole_file(config.output_dir / CONFIG_FILE) as aside:
         aside.write_text(config_text(config), encoding="utf-8")
-    return fit(run, stop=stop, events=events)
+    import torch
+
+    try:
+        return fit(run, stop=stop, events=events)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"The GPU has no memory left at step {run.state.step}; close what else uses it, or set "
+            "gradient_checkpointing to true or a smaller resolution and train anew."
+        ) from error
 
 
 def fit(run: Run, *, stop: Callable[[], bool], events: EventLog) -> int:
@@ -155,7 +166,7 @@ def _save(run: Run, teller: Teller) -> Path:
         teller.tell_step()  # first of all: it looks whether the losses are numbers
         run.saved = save(run.state, run.config.output_dir, run.identity)
         teller.tell_checkpoint(run.saved)
-        prune(run.config.output_dir, run.config)
+        prune(run.config.output_dir, run.config, step=run.state.step)
     return run.saved
 
 
@@ -180,10 +191,20 @@ def _train_and_tell(config: TrainingConfig, *, resume: bool, stop: Callable[[], 
     try:
         reached = train(config, resume=resume, stop=stop, events=events)
         _draw_loss(config)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sentence = f"The disk is full ({error.strerror}); make room and resume."
+        raise _failed(config, events, sentence) from error
     except TrainingError as error:
-        events.tell(Event(kind=EventKind.FAILED, steps=config.max_train_steps, error=str(error)))
-        raise
+        raise _failed(config, events, str(error)) from error
     return FINISHED if reached >= config.max_train_steps else STOPPED
+
+
+def _failed(config: TrainingConfig, events: EventLog, sentence: str) -> TrainingError:
+    with suppress(OSError):  # the disk may be full
+        events.tell(Event(kind=EventKind.FAILED, steps=config.max_train_steps, error=sentence))
+    return TrainingError(sentence)
 
 
 def _speak_plainly() -> None:

@@ -18,7 +18,7 @@ SETTINGS = (
     *("resolution", "center_crop", "train_batch_size", "gradient_accumulation_steps"),
     *("lr_scheduler", "lr_warmup_steps", "adam_beta1", "adam_beta2", "adam_weight_decay"),
     *("adam_epsilon", "max_grad_norm", "snr_gamma", "use_8bit_adam", "gradient_checkpointing"),
-    *("with_prior_preservation", "prior_loss_weight"),
+    *("instance_prompt", "with_prior_preservation", "prior_loss_weight"),
 )
 """Those not here say where things are, how often they are kept or shown, or what to call them."""
 WORDS = {
@@ -30,22 +30,21 @@ WORDS = {
 }
 
 
-def identity(
-    config: TrainingConfig, base: Base, place: Place, *, data: str, class_data: str | None
-) -> dict[str, Setting]:
-    """`data` and `class_data` are fingerprints."""
+def identity(config: TrainingConfig, base: Base, place: Place, *, data: str) -> dict[str, Setting]:
+    """`data` is the fingerprint of the pictures; `class_data` joins it once those are made."""
     found: dict[str, Setting] = {name: getattr(config, name) for name in SETTINGS}
     found |= {
         "learning_rate": config.rate,
         "lora_alpha": config.lora_alpha or float(config.rank),
         "mixed_precision": place.precision,
         "data": data,
-        "class_data": class_data,
         "base": base.fingerprint,
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "device": str(place.device.type),
     }
+    if config.with_prior_preservation:
+        found |= {name: getattr(config, name) for name in ("class_prompt", "num_class_images")}
     if config.lr_scheduler not in CONSTANT:
         found["max_train_steps"] = config.max_train_steps
     return found

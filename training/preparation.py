@@ -1,4 +1,4 @@
-"""Everything between the settings and the first step: pictures, networks, the state to go on from."""
+"""Everything before the first step: pictures, networks, and the state to go on from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from training import class_images
 from training.bases import Base, find_base
-from training.checkpoints import State, restore
+from training.checkpoints import State, refuse_other_run, restore
 from training.config import TrainingConfig
 from training.dataset import Picture, find_pictures, fingerprint
-from training.device import choose_device
+from training.device import choose_device, place_on
 from training.ema import Ema
 from training.errors import TrainingError
 from training.families import Family, open_family
@@ -53,9 +53,12 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
     base = find_base(config.base_model, config.revision)
     pictures = find_pictures(config.instance_data_dir, config.instance_prompt)
     family = _open(base, config)
+    facts = identity(config, base, family.place, data=fingerprint(pictures))
+    refuse_other_run(config.output_dir, facts)  # before hours of drawing class images
     class_pictures = _class_pictures(config, base, family, events, stop)
     if stop():
         return None
+    facts["class_data"] = fingerprint(class_pictures) if class_pictures else None
     # Encoded before anything is set free or halved: by the base as it is, in fp32.
     _tell_preparing(events, config, f"encoding {len(pictures) + len(class_pictures)} pictures")
     encoded = [encode(one, family, config, stop=stop) for one in (pictures, class_pictures)]
@@ -77,14 +80,7 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
         ema=Ema(weights.parameters, config.ema_decay) if config.use_ema else None,
         scaler=family.place.scaler(),
     )
-    ours = identity(
-        config,
-        base,
-        family.place,
-        data=fingerprint(pictures),
-        class_data=fingerprint(class_pictures) if class_pictures else None,
-    )
-    saved = _go_on(config, state, ours, events)
+    saved = _go_on(config, state, facts, events)
     objective = Objective(family, streams, config)
     validator = Validator(
         config,
@@ -96,7 +92,7 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
     return Run(
         config=config,
         base=base,
-        identity=ours,
+        identity=facts,
         family=family,
         state=state,
         objective=objective,
@@ -116,7 +112,7 @@ def averaged(state: State) -> AbstractContextManager[None]:
 def _open(base: Base, config: TrainingConfig) -> Family:
     """TrainingError before 4 GB are loaded for nothing."""
     device = choose_device(config)
-    half = device.type == "cuda"
+    half = place_on(device, config).half is not None
     refuse_too_large(base, config, free_bytes=free_memory(device.type), half=half)
     return open_family(base, config, device)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 from diffusers import StableDiffusionPipeline
 
 from training.bases import Base
@@ -16,6 +18,8 @@ KINDS = ("epsilon", "v_prediction")
 
 class StableDiffusion:
     def __init__(self, base: Base, place: Place, *, checkpointing: bool = False) -> None:
+        diffusers.utils.logging.disable_progress_bar()  # stderr is for the sentence that ends a run
+        transformers.utils.logging.disable_progress_bar()
         self._pipeline = StableDiffusionPipeline.from_pretrained(
             base.path,
             dtype=torch.float32,
@@ -36,7 +40,7 @@ class StableDiffusion:
             module.requires_grad_(False).eval()
         if checkpointing:
             self.denoiser.enable_gradient_checkpointing()
-            self.text_encoder.gradient_checkpointing_enable()
+            _checkpoint(self.text_encoder)
         schedule = self._pipeline.scheduler.config
         self.prediction_type = str(schedule.prediction_type)
         if self.prediction_type not in KINDS:
@@ -99,3 +103,9 @@ class StableDiffusion:
         """Of signal and noise, one per picture."""
         kept = self._kept[timesteps][:, None, None, None]
         return kept.sqrt(), (1 - kept).sqrt()
+
+
+def _checkpoint(text_encoder: Any) -> None:
+    """The first is the newer name, and the other one warns where both are known."""
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+    next(getattr(text_encoder, name) for name in names if hasattr(text_encoder, name))()

@@ -84,17 +84,16 @@ def encode(
 
     One at a time, so that the bits of a picture do not hang on how many there are.
     """
-    encoded = []
+    encoded: list[list[tuple[Any, Any]]] = []
     for picture, image in _read_ahead(pictures, config):
         if stop():
             break
-        encoded.append(
-            [
-                tuple(part[0].cpu() for part in family.encode_image(torch.from_numpy(pixels)[None]))
-                for pixels in _crops(picture, image, config)
-            ]
-        )
-    return encoded  # type: ignore[return-value]
+        crops_of_it = []
+        for pixels in _crops(picture, image, config):
+            mean, deviation = family.encode_image(torch.from_numpy(pixels)[None])
+            crops_of_it.append((mean[0].cpu(), deviation[0].cpu()))
+        encoded.append(crops_of_it)
+    return encoded
 
 
 def _read_ahead(

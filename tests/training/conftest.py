@@ -75,3 +75,48 @@ def settings(tiny_base, pictures, tmp_path):
         return TrainingConfig.model_validate(given | keywords)
 
     return settings
+
+
+@pytest.fixture
+def train():
+    """Train in this process, up to a step if one is given; returns the step reached."""
+    from training.dreambooth import never, train
+    from training.progress import EventKind, EventLog
+
+    class Log(EventLog):
+        """Also knows how many steps are still to be done until somebody asks to stop."""
+
+        def __init__(self, folder, until):
+            super().__init__(folder)
+            self._until, self._left = until, None
+
+        def tell(self, event):
+            super().tell(event)
+            if event.kind is EventKind.STARTED:
+                self._left = self._until - event.step
+
+        def stop(self):
+            if self._left is None:
+                return False
+            self._left -= 1
+            return self._left < 0
+
+    def run(config, *, resume=False, stop=never, until=None):
+        config.output_dir.mkdir(parents=True, exist_ok=True)
+        if until is None:
+            return train(config, resume=resume, stop=stop, events=EventLog(config.output_dir))
+        log = Log(config.output_dir, until)
+        return train(config, resume=resume, stop=log.stop, events=log)
+
+    return run
+
+
+@pytest.fixture
+def contents():
+    """The bytes of all tensors of a checkpoint, by file."""
+
+    def contents(checkpoint):
+        paths = sorted(checkpoint.rglob("*.safetensors"))
+        return {path.relative_to(checkpoint).as_posix(): path.read_bytes() for path in paths}
+
+    return contents
