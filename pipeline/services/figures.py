@@ -22,6 +22,8 @@ TIMEOUT_S = 60.0
 LOSS = "loss.png"
 ALBUM = "sheets/all.jpg"
 TILE = (512, 512)
+SHORT = 8
+"""Digits of a hash that name a picture."""
 
 
 def draw_loss(events_file: str, out: str) -> None:
@@ -41,7 +43,8 @@ def draw_album(title: str, pictures: list[str], out: str) -> None:
     for number, path in enumerate(pictures, 1):
         with Image.open(path) as picture:
             picture.thumbnail(TILE)
-            tiles.append(Tile(number, Path(path).stem[:8], (), picture.convert("RGB")))
+            short = Path(path).stem[:SHORT]
+            tiles.append(Tile(str(number), short, (), short, picture.convert("RGB")))
     write_whole(Path(out), draw(title, tiles))
 
 
