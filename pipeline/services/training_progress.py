@@ -17,10 +17,6 @@ from training.progress import EVENTS_FILE, Event, EventKind, EventTail
 VALIDATION_FOLDER = re.compile(r"validation-\d{1,9}")
 LONGEST_TEXT = 500
 LOSSES_THAT_RISE = 3
-NO_NUMBER = (
-    "The loss is no number any more, so what follows is lost; stop, and start again with a "
-    "smaller learning_rate."
-)
 
 
 class Progress:
@@ -92,7 +88,6 @@ class Progress:
             loss=event.loss,
             seconds_left=event.seconds_left,
             note="",
-            warning=NO_NUMBER if event.loss is None else run.warning,
             # Only a step that no process has reached before says that it goes on.
             restarts=0 if event.step > self._furthest else run.restarts,
         )

@@ -18,7 +18,7 @@ from storage.training_images import NewTrainingImage, TrainingImages
 from storage.training_runs import TrainingRuns
 from storage.validations import Validations
 
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 PLENTY = 10**12
 
 
@@ -60,7 +60,7 @@ class Room:
         self.rows = Validations(desk.db)
         self.wire()
 
-    def wire(self, approvals_needed=1):
+    def wire(self, *, approvals_needed=1, module="toy_trainer"):
         """All services anew, as a start of the bot does."""
         show = load_show("butcher_and_nutsy")
         common = {"db": self.db, "folder": self.desk.folder, "clock": self.desk.clock}
@@ -75,7 +75,7 @@ class Room:
             **common,
             engine=self.desk.engine,
             on_event=self.told.append,
-            module="toy_trainer",
+            module=module,
             look_s=0.02,
             restart_s=0.0,
             trouble_s=0.02,

@@ -273,17 +273,6 @@ async def test_a_loss_that_rises_twice_is_warned_of(room):
     assert "risen twice in a row (0.1000, 0.2000, 0.2500)" in ended.warning
 
 
-async def test_a_loss_that_is_no_number_is_warned_of(room):
-    run = await room.start(steps=2, waits_at=1, lines=['{"kind": "step", "step": 1}'])
-    async with room.supervised():
-
-        async def warned():
-            return (await room.training.get(run.id)).warning
-
-        assert "smaller learning_rate" in await room.until(warned)
-        await room.training.stop("Ann")
-
-
 async def test_the_gpu_is_held_while_a_run_lives_and_free_afterwards(room):
     engine = room.desk.engine
     run = await room.start(waits_at=2)
