@@ -21,6 +21,7 @@ from cogs._training_words import (
 from cogs._uploads import SHEET, PictureModal
 from cogs._validations import is_verdict
 from pipeline.errors import UserError
+from pipeline.recipes import MOST_STEPS, USUAL_STEPS
 from pipeline.services.uploads import STAGE as INTAKE
 from storage.jobs import OPEN
 
@@ -104,7 +105,8 @@ class Training(commands.Cog):
 
     @train.command(name="start", description="Train a model with a character's pictures.")
     @app_commands.describe(
-        base="the model to begin with; empty takes the only one", steps="empty takes the usual 800"
+        base="the model to begin with; empty takes the only one",
+        steps=f"{USUAL_STEPS} are usual; a checkpoint is shown after every eighth of them",
     )
     @app_commands.autocomplete(character=_choices.characters, base=_choices.bases)
     @approvers_only()
@@ -113,7 +115,7 @@ class Training(commands.Cog):
         ctx: Context,
         character: str,
         base: str | None = None,
-        steps: commands.Range[int, 1, 20_000] | None = None,
+        steps: commands.Range[int, 1, MOST_STEPS] = USUAL_STEPS,
     ) -> None:
         await ctx.defer()
         run = await self.bot.studio.training.start(
@@ -171,6 +173,16 @@ class Training(commands.Cog):
         await ctx.send(back_text(self.bot.studio.show.character(character).name, model))
         for run in (await self.bot.studio.training.status()).runs[:2]:
             await self.bot.validations.show(run.id)
+
+    @train.command(name="drawings", description="Draw what the library lacks of a character.")
+    @app_commands.autocomplete(character=_choices.characters)
+    @approvers_only()
+    async def drawings(self, ctx: Context, character: str) -> None:
+        await ctx.defer()
+        name = self.bot.studio.show.character(character).name
+        board = await self.bot.studio.pictures.draw(name)
+        where = f"<#{self.bot.studio.approval_channel_id}>"
+        await ctx.send(f"Pictures {board.id} of {name} are on the way to {where}.")
 
     async def _moved(self, ctx: Context, run: TrainingRun, verb: str) -> None:
         await ctx.send(f"Training {run.id} of {run.character} {verb}. {progress_line(run)}")
