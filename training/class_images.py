@@ -45,7 +45,8 @@ def ensure(
     `painter` is called only when one is missing; `fingerprint` is the base's.
     """
     folder = config.class_images_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    with saying(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
     series = _Series(folder, _description(config, fingerprint))
     wanted = config.num_class_images - len(series.by_people())
     missing = [number for number in range(wanted) if not series.path(number).is_file()]
@@ -115,7 +116,7 @@ def _draw(
     stop: Callable[[], bool],
 ) -> None:
     made = config.num_class_images - len(missing)
-    for batch in _batches(missing, painter.batch):
+    for batch in _batches(missing, painter.batch(config.resolution, config.resolution)):
         if stop():
             return
         pictures = _pictures(batch, config, painter)

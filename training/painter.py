@@ -7,6 +7,7 @@ the base's scheduler says about betas, spacing and prediction type holds for it 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,8 @@ from training.errors import TrainingError
 from training.families import Family
 from training.model_info import LORA_FILE, read_model, settings_of
 
-BATCH_ON_A_GPU = 4
-"""Pictures at once in `paint_all`; four of 512 pixels need about 5 GB beside a full-size base."""
+PIXELS_AT_ONCE = 4 * 512 * 512
+"""On a GPU: few enough that a card of 12 GB has room for them beside a full-size base."""
 
 
 class Painter:
@@ -35,10 +36,11 @@ class Painter:
         self._pipeline = pipeline
         self._half = half
 
-    @property
-    def batch(self) -> int:
-        """How many pictures `paint_all` draws at once; on a CPU more at once are not faster."""
-        return BATCH_ON_A_GPU if self._device.type == "cuda" else 1
+    def batch(self, width: int, height: int) -> int:
+        """How many to give `paint_all` at once; on a CPU more at once are not faster."""
+        if self._device.type != "cuda":
+            return 1
+        return max(1, PIXELS_AT_ONCE // (width * height))
 
     def paint(
         self,
@@ -76,16 +78,22 @@ class Painter:
         """A picture per seed, drawn together: on a GPU its last bits depend on its neighbours."""
         if width % 8 or height % 8:
             raise TrainingError(f"{width}x{height} cannot be drawn; use multiples of 8 pixels.")
-        with at_rest(self._parts), torch.no_grad(), self._autocast():
-            result = self._pipeline(
-                prompt=[prompt] * len(seeds),
-                negative_prompt=[negative] * len(seeds),
-                width=width,
-                height=height,
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                latents=self._noise(seeds, width, height),
-            )
+        try:
+            with at_rest(self._parts), torch.no_grad(), self._autocast():
+                result = self._pipeline(
+                    prompt=[prompt] * len(seeds),
+                    negative_prompt=[negative] * len(seeds),
+                    width=width,
+                    height=height,
+                    num_inference_steps=steps,
+                    guidance_scale=guidance,
+                    latents=self._noise(seeds, width, height),
+                )
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"The GPU has no room to draw {width}x{height}; end what else uses it, "
+                "or draw smaller pictures."
+            ) from error
         pictures: list[Image.Image] = result.images
         return pictures
 
@@ -93,6 +101,7 @@ class Painter:
         """Give the memory back; nothing can be drawn afterwards."""
         on_a_gpu = self._device.type == "cuda"
         del self._pipeline
+        gc.collect()  # modules refer to each other
         if on_a_gpu:
             torch.cuda.empty_cache()
 

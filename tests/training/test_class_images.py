@@ -19,12 +19,15 @@ class Crayon:
     """Draws what its seed says; some seeds give nothing."""
 
     def __init__(self, *, batch=1, blank=lambda _seed: False):
-        self.batch = batch
+        self._batch = batch
         self.calls = []
         self._blank = blank
 
     def __call__(self):
         return self
+
+    def batch(self, width, height):
+        return self._batch
 
     def paint_all(self, prompt, *, seeds, width, height, steps, guidance):
         self.calls.append(list(seeds))
