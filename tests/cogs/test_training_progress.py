@@ -230,6 +230,17 @@ async def test_starting_without_pictures_is_a_sentence(bot, margot, reply_to):
     assert reply.content.startswith("Butcher has 0 pictures to learn from; `/train upload`")
 
 
+def test_steps_are_a_number_and_step_too(bot, world):
+    (train,) = [command for command in world.commands if command["name"] == "train"]
+    kinds = {
+        (command["name"], option["name"]): option["type"]
+        for command in train["options"]
+        for option in command["options"]
+    }
+    assert kinds["start", "steps"] == kinds["promote", "step"] == 4
+    assert kinds["upload", "picture10"] == 11
+
+
 async def test_bases_and_checkpoints_are_offered(bot, world, studio, margot, training_of):
     base = studio.folder.path / "bases" / "sd15"
     base.mkdir(parents=True)
