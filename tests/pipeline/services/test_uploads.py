@@ -22,7 +22,9 @@ from storage.database import Database
 from storage.folder import DataFolder
 from storage.jobs import Jobs
 from storage.records import Job
+from storage.states import JobState
 from storage.training_images import NewTrainingImage, TrainingImages
+from storage.training_uploads import TrainingUploads
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LIMIT = incoming.LARGEST_FILE
@@ -164,6 +166,24 @@ async def test_what_has_ended_is_untold_until_it_is_told(studio):
     assert (upload.job.id, upload.message_id, len(upload.intake.taken)) == (job.id, 5, 1)
     await studio.uploads.told(job.id)
     assert await studio.uploads.untold() == []
+
+
+async def test_an_upload_and_its_job_are_read_at_one_moment(studio, monkeypatch):
+    job = await studio.take(a=picture(1))
+    get, working = TrainingUploads.get, []
+
+    async def settled_meanwhile(rows, job_id):
+        row = await get(rows, job_id)
+        working.append(asyncio.create_task(studio.work()))
+        await asyncio.wait(working, timeout=0.3)  # it cannot settle before both are read
+        return row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingUploads, "get", settled_meanwhile)
+        upload = await studio.uploads.upload(job.id)
+    await working[0]
+    assert (upload.job.state, upload.intake) == (JobState.QUEUED, None)
+    assert (await studio.uploads.upload(job.id)).intake is not None
 
 
 # What is kept of the files
