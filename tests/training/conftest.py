@@ -44,8 +44,11 @@ def draw(path, number, size=(80, 72)):
 
 @pytest.fixture
 def pictures(tmp_path):
+    return make_pictures(tmp_path / "pictures")
+
+
+def make_pictures(folder):
     """Five pictures of different sizes; one has a caption."""
-    folder = tmp_path / "pictures"
     for number in range(5):
         draw(folder / f"{number}.png", number, size=(64 + 8 * number, 96 - 4 * number))
     (folder / "3.txt").write_text("a photo of sks dog asleep", encoding="utf-8")
@@ -55,13 +58,16 @@ def pictures(tmp_path):
 @pytest.fixture
 def settings(tiny_base, pictures, tmp_path):
     """Make a TrainingConfig for a run of seconds; keywords win."""
+    return settings_for(tiny_base, pictures, tmp_path / "run")
 
+
+def settings_for(base, pictures, output):
     def settings(**keywords):
         given = {
-            "base_model": str(tiny_base),
+            "base_model": str(base),
             "instance_data_dir": pictures,
             "instance_prompt": "a photo of sks dog",
-            "output_dir": tmp_path / "run",
+            "output_dir": output,
             "resolution": 32,
             "max_train_steps": 4,
             "checkpointing_steps": 2,
@@ -77,7 +83,14 @@ def settings(tiny_base, pictures, tmp_path):
     return settings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def settings_of_module(tiny_base, tmp_path_factory):
+    """The same with pictures and an output folder that all tests of a file share."""
+    folder = tmp_path_factory.mktemp("shared")
+    return settings_for(tiny_base, make_pictures(folder / "pictures"), folder / "run")
+
+
+@pytest.fixture(scope="session")
 def train():
     """Train in this process, up to a step if one is given; returns the step reached."""
     from training.dreambooth import never, train
@@ -111,7 +124,7 @@ def train():
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def contents():
     """The bytes of all tensors of a checkpoint, by file."""
 
