@@ -119,7 +119,8 @@ class Validator:
                 picture.save(aside / drawing.file)
             title = f"{self._config.character} · step {step} · loss {loss:.4f}"
             prompts = [drawing.prompt for drawing in report.drawings]
-            draw_grid(pictures, prompts, title).save(aside / GRID_FILE)
+            grid = draw_grid(pictures, prompts, title)
+            grid.save(aside / GRID_FILE, compress_level=1)  # training waits for it
             (aside / REPORT_FILE).write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
         return report
 
