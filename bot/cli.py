@@ -258,6 +258,35 @@ def images(script: ScriptFile) -> None:
 
 
 @app.command()
+def image(
+    character: Annotated[str, typer.Option(help="Who is drawn.")],
+    emotion: Annotated[str, typer.Option(help="Which face they make.")],
+    prompt: Annotated[str, typer.Option(help="What else there is, such as a place.")] = "",
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a trained model; else the one in use.")
+    ] = None,
+    output: Output = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Draw this one again, and no other.")
+    ] = None,
+) -> None:
+    """Draw a character with a trained model: the best of several. Prints the picture's path."""
+    from bot import image_by_hand
+
+    _start(
+        image_by_hand.draw_image(
+            _settings(),
+            character=character,
+            emotion=emotion,
+            prompt=prompt,
+            model=model,
+            output=output,
+            seed=seed,
+        )
+    )
+
+
+@app.command()
 def video(episode: EpisodeId, output: Output = None) -> None:
     """Make the reel of an episode; prints its path."""
     from bot import stages_by_hand as by_hand

@@ -227,10 +227,6 @@ class Settings(BaseSettings):
 
     def studio_config(self) -> StudioConfig:
         """What each stage needs, without any key a stage does not use."""
-        if self.images == "diffusion":
-            raise UserError(
-                "IMAGES=diffusion is not part of this version; set IMAGES=library to go on."
-            )
         writer = writer_config(self)
         video = VideoConfig(fps=self.video_fps)
         return StudioConfig(
@@ -245,7 +241,7 @@ class Settings(BaseSettings):
             pitches=writer,
             script=writer,
             voices=voices_config(self),
-            images=ImagesConfig(),
+            images=ImagesConfig(provider=self.images),
             video=video,
             preview=video,
         )

@@ -99,7 +99,7 @@ async def list_trends(settings: Settings, *, days: int, limit: int) -> None:
 async def write_script(
     settings: Settings, *, topic: str | None, days: int, output: Path | None
 ) -> None:
-    _check_output(output)
+    check_output(output)
     _check_topic(topic)
     async with working_studio(settings, "emf script") as studio:
         episode = await studio.episodes.make(topic, WHO, until="script", days=days)
@@ -127,7 +127,7 @@ async def stage_of_script(settings: Settings, file: Path, stage: str, artefact: 
 
 
 async def make_video(settings: Settings, episode_id: int, *, output: Path | None) -> None:
-    _check_output(output)
+    check_output(output)
     await _check_episode(settings, episode_id)
     async with working_studio(settings, "emf video") as studio:
         await studio.episodes.render(episode_id, until="video")
@@ -254,7 +254,7 @@ async def _check_episode(settings: Settings, episode_id: int) -> None:
         await Episodes(database).get(episode_id)
 
 
-def _check_output(output: Path | None) -> None:
+def check_output(output: Path | None) -> None:
     """Before minutes of work: a plain file, new or old, in a folder that is there."""
     if output is None:
         return

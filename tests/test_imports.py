@@ -43,8 +43,16 @@ def test_what_is_told_about_services_loads_none_of_their_sdks():
 
 
 def test_the_bot_loads_neither_torch_nor_a_renderer():
-    cogs = ("cogs.overview", "cogs.publishing", "cogs.renders", "cogs.scripts", "cogs.trends")
-    assert loaded_by("bot.service", "bot.client", *cogs) <= {"discord", "apscheduler"}
+    cogs = (
+        "cogs.overview",
+        "cogs.pictures",
+        "cogs.publishing",
+        "cogs.renders",
+        "cogs.scripts",
+        "cogs.trends",
+    )
+    by_hand = ("bot.image_by_hand", "bot.stages_by_hand")
+    assert loaded_by("bot.service", "bot.client", *by_hand, *cogs) <= {"discord", "apscheduler"}
 
 
 def test_the_sandbox_does_not_load_what_it_stands_in_for():

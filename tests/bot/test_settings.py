@@ -83,9 +83,10 @@ def test_spaces_around_a_key_are_no_part_of_it(name):
     assert getattr(load_settings(None, **{name: " \n"}), name) is None
 
 
-def test_a_provider_of_a_later_version_is_refused_with_the_way_on(env_file):
-    with pytest.raises(UserError, match="IMAGES=diffusion is not part of this version; set"):
-        load_settings(env_file("IMAGES=diffusion")).studio_config()
+@pytest.mark.parametrize("images", ["library", "diffusion"])
+def test_who_chooses_the_pictures_is_a_setting(env_file, images):
+    config = load_settings(env_file(f"IMAGES={images}")).studio_config()
+    assert config.images.provider == images
 
 
 def test_the_environment_wins_over_the_file(env_file, monkeypatch):

@@ -23,7 +23,7 @@ from pipeline.facts import PromotedModel
 from pipeline.sections import Emotion
 from training.errors import TrainingError
 from training.files import sha256_of
-from training.model_info import INFO_FILE, ModelInfo, read_model
+from training.model_info import INFO_FILE, ModelInfo, read_model, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ NEGATIVE = "blurry, low quality, deformed, extra limbs, two heads, text, waterma
 """Nothing here may forbid the style: the characters are cartoons, seen from any side."""
 MOST_REFERENCES = 12
 LARGEST_REFERENCE = (512, 512)
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 EXTRA_MISSING = "Drawing needs PyTorch, which is not installed; `./run install training` adds it."
 
 
@@ -206,6 +207,15 @@ def portrait_size(resolution: int) -> tuple[int, int]:
     """Width and height, 2:3, for a model trained at a resolution; a taller one gets two heads."""
     step = 64 if resolution >= 256 else 8
     return resolution, round(resolution * 1.5 / step) * step
+
+
+def learned_from(folder: Path) -> list[Path]:
+    """The pictures a model learned from, where its settings say they are."""
+    try:
+        pictures = settings_of(folder).instance_data_dir
+        return [path for path in pictures.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    except (TrainingError, OSError):
+        return []
 
 
 def read_references(paths: Sequence[Path]) -> list[Image.Image]:

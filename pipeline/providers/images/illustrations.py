@@ -6,6 +6,7 @@ import hashlib
 import io
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ from pipeline.facts import Models, Picture, PromotedModel
 from pipeline.files import write_whole
 from pipeline.providers.images import diffusion
 from pipeline.providers.images.cutaways import Moment
-from pipeline.sections import Cutaway
+from pipeline.sections import Cutaway, Emotion
 
 FOLDER = "pictures"
 MOST_S = 40 * 60.0
@@ -100,6 +101,37 @@ def _kept(moment: Moment, drawn: diffusion.Drawn, ctx: StageContext) -> Cutaway:
         prompt=drawn.prompt,
         score=drawn.score,
     )
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """A picture somebody asked for at the keyboard, as PNG; or the sentence that says why not."""
+
+    data: bytes = b""
+    prompt: str = ""
+    seed: int = 0
+    score: float | None = None
+    refusal: str = ""
+
+
+def draw_by_hand(
+    folder: Path,
+    config: ImagesConfig,
+    emotion: Emotion,
+    words: str,
+    seeds: Sequence[int],
+    sha256: str | None,
+) -> ByHand:
+    """Runs in a worker. `words` stand where an episode's drawings have a place."""
+    try:
+        references = diffusion.learned_from(folder)
+        with diffusion.opened(folder, config, references=references, sha256=sha256) as model:
+            best = model.draw(model.prompt(emotion, words or diffusion.NOWHERE), seeds)
+    except UserError as error:
+        return ByHand(refusal=str(error))
+    if best is None:
+        return ByHand(refusal=f"{folder.name} draws blank pictures; try another checkpoint.")
+    return ByHand(png(best.image), best.prompt, best.seed, best.score)
 
 
 def png(image: Image.Image) -> bytes:
