@@ -90,16 +90,13 @@ class Supervision:
         self._is_holding = await self._runs.running() is not None
 
     async def run(self) -> None:
-        """Until it is cancelled; the process is let go then, and the row stays as it is."""
-        try:
-            while True:
-                try:
-                    await self._look()
-                except Exception:
-                    log.exception("training cannot be looked after; trying again")
-                    await asyncio.sleep(self._trouble_s)
-        finally:
-            self._release()
+        """Until it is cancelled: the process is let go then, the row and the hold stay."""
+        while True:
+            try:
+                await self._look()
+            except Exception:
+                log.exception("training cannot be looked after; trying again")
+                await asyncio.sleep(self._trouble_s)
 
     async def _look(self) -> None:
         self._nudged.clear()  # before looking, so that no change is missed
@@ -107,12 +104,9 @@ class Supervision:
         if run is not None:
             await self._attend(run)
             return
-        self._release()
-        await self._nudged.wait()
-
-    def _release(self) -> None:
         self._is_holding = False
         self._engine.wake()
+        await self._nudged.wait()
 
     async def _attend(self, run: TrainingRun) -> None:
         """One process of a run, from before its beginning to its settled end."""
@@ -152,11 +146,12 @@ class Supervision:
             if trainer.was_asked_to_stop:
                 await asyncio.sleep(self._look_s)
                 continue
-            if why := self._why_pause(begun, progress):
+            now = self._monotonic()
+            if why := self._why_pause(now - begun, progress):
                 await self._move(run, TrainingState.PAUSED, note=why)
             if not await self._is_wanted(run):
                 trainer.ask_to_stop(patience_s=self._patience_s)
-            elif self._monotonic() - self._heard > LONGEST_SILENCE_S:
+            elif now - self._heard > LONGEST_SILENCE_S:
                 log.warning("training=%s is silent; it is ended and begun again", run.name)
                 trainer.kill()
             await self._nudge_or_look()
@@ -205,8 +200,8 @@ class Supervision:
 
     # Why it does not go on
 
-    def _why_pause(self, begun: float, progress: Progress) -> str:
-        if self._monotonic() - begun > LONGEST_S:
+    def _why_pause(self, lasted_s: float, progress: Progress) -> str:
+        if lasted_s > LONGEST_S:
             return f"Paused after {LONGEST_S / 3600:.0f} hours; `/train resume` goes on."
         return self._no_room(progress.folder, progress)
 
