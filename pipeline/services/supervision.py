@@ -19,7 +19,7 @@ from pathlib import Path
 from pipeline.engine import Engine
 from pipeline.errors import UserError
 from pipeline.services.training_progress import Progress
-from pipeline.trainer import MODULE, PATIENCE_S, Exit, Trainer, end_old_trainer
+from pipeline.trainer import LETTING_GO_S, MODULE, PATIENCE_S, Exit, Trainer, end_old_trainer
 from pipeline.workflow import Lane
 from storage.database import Database
 from storage.errors import InvalidTransition, StorageUnusable
@@ -60,6 +60,7 @@ class Supervision:
         restart_s: float = 2.0,
         trouble_s: float = 5.0,
         patience_s: float = PATIENCE_S,
+        letting_go_s: float = LETTING_GO_S,
         monotonic: Callable[[], float] = time.monotonic,
         free_bytes: Callable[[Path], int] = free_bytes,
     ) -> None:
@@ -73,6 +74,7 @@ class Supervision:
         self._restart_s = restart_s
         self._trouble_s = trouble_s
         self._patience_s = patience_s
+        self._letting_go_s = letting_go_s
         self._monotonic = monotonic
         self._free_bytes = free_bytes
         self._runs = TrainingRuns(db)
@@ -135,7 +137,7 @@ class Supervision:
             code = await self._watch(trainer, run, progress)
         finally:
             # When the bot ends, the trainer saves by itself, and the next start goes on with it.
-            await trainer.let_go()
+            await trainer.let_go(patience_s=self._letting_go_s)
         log.info("training=%s pid=%d ended with %d", run.name, trainer.pid, code)
         await self._settle(run, code, trainer, progress)
 

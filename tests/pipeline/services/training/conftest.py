@@ -80,6 +80,7 @@ class Room:
             restart_s=0.0,
             trouble_s=0.02,
             patience_s=LIMIT_S,
+            letting_go_s=0.3,
             monotonic=lambda: self.monotonic,
             free_bytes=lambda folder: self.free,
         )
