@@ -7,6 +7,8 @@ from pathlib import Path
 
 from training.progress import Event, EventKind, EventTail
 
+BEFORE_A_STRETCH = (EventKind.PREPARING, EventKind.CLASS_IMAGE)
+
 
 @dataclass
 class Course:
@@ -21,6 +23,15 @@ class Course:
     """From start to end of every stretch, validation included; pauses do not count."""
     device: str = ""
     _at: float | None = None
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Over all steps: what is told at one is the mean since the one told before."""
+        if not self.losses:
+            return None
+        told = sorted(self.losses)
+        steps = [at - before for before, at in zip([0, *told], told, strict=False)]
+        return sum(self.losses[at] * n for at, n in zip(told, steps, strict=True)) / told[-1]
 
     def take(self, event: Event) -> None:
         if event.kind is EventKind.STARTED:
@@ -41,12 +52,16 @@ class Course:
         self.checkpoints = {at for at in self.checkpoints if at <= event.step}
         self.step = event.step
         self.device = event.note
-        self._at = None
 
     def _count_time(self, event: Event) -> None:
-        if self._at is not None:
+        """From `started` on; what comes before it may follow on a kill, days ago."""
+        if event.kind in BEFORE_A_STRETCH:
+            self._at = None
+        elif event.kind is EventKind.STARTED:
+            self._at = event.at
+        elif self._at is not None:
             self.seconds += max(0.0, event.at - self._at)  # clocks may be set back
-        self._at = event.at
+            self._at = event.at
 
 
 def read_course(events_file: Path, *, until: int | None = None) -> Course:

@@ -33,7 +33,7 @@ class _Part(BaseModel):
 
 
 class Losses(_Part):
-    """Of training, as they were told while it ran; None when none was."""
+    """Of training: the first and the last that were told, the mean over all steps."""
 
     first: float | None = None
     last: float | None = None

@@ -130,6 +130,8 @@ def _class_pictures(
     paths = class_images.ensure(
         config, lambda: painter_of(family), events, stop, fingerprint=base.fingerprint
     )
+    if not paths:  # stopped before the first
+        return []
     found = find_pictures(config.class_images_dir, config.class_prompt or "")
     wanted = {path.name for path in paths}
     log.info("Found %d class images.", len(paths))

@@ -207,9 +207,11 @@ def _info(
         config_hash=config_hash(config),
         data_hash=str(manifest.identity["data"]),
         class_data_hash=manifest.identity.get("class_data"),
-        loss=Losses(first=losses[0], last=losses[-1], mean=sum(losses) / len(losses))
-        if losses
-        else Losses(),
+        loss=Losses(
+            first=losses[0] if losses else None,
+            last=losses[-1] if losses else None,
+            mean=course.mean_loss,
+        ),
         seconds=round(course.seconds, 3),
         device=course.device,
         libraries=library_versions(),

@@ -7,6 +7,7 @@ from PIL import Image
 
 from training.bases import find_base
 from training.class_images import TRIES, ensure
+from training.dreambooth import train
 from training.errors import TrainingError
 from training.families import open_family
 from training.painter import painter_of
@@ -219,6 +220,15 @@ def test_a_full_disk_leaves_no_half_picture(prior, monkeypatch):
         make(config, Crayon())
 
     assert [path.name for path in config.class_images_dir.iterdir()] == ["class_images.json"]
+
+
+def test_a_run_that_is_stopped_before_the_first_has_lost_nothing(prior):
+    config = prior()
+
+    reached = train(config, resume=False, stop=lambda: True, events=EventLog(config.output_dir))
+
+    assert reached == 0
+    assert EventTail(config.output_dir).read()[-1].kind is EventKind.STOPPED
 
 
 def test_a_base_draws_them(prior, tiny_base):

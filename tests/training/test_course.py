@@ -46,11 +46,16 @@ def test_pauses_are_no_time_of_training(told):
         started(0),
         step(100, 100, 0.5),
         {"kind": "stopped", "at": 105, "step": 100},
+        {"kind": "preparing", "at": 4990},
         started(5000, step=100, note="H200"),
         step(5050, 150, 0.4),
+        {"kind": "preparing", "at": 9000},
+        {"kind": "warning", "at": 9010},
+        started(9020, step=150, note="H200"),
+        step(9025, 155, 0.4),
     )
 
-    assert course.seconds == 155
+    assert course.seconds == 160
     assert course.device == "H200"
 
 
