@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import bot, images, render, voices
+from bench import bot, images, render, train, voices
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "images": images.measure,
     "bot": bot.measure,
     "voices": voices.measure,
+    "train": train.measure,
 }
 
 
