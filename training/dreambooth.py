@@ -23,6 +23,7 @@ from training.files import whole_file
 from training.lock import hold
 from training.manifest import checkpoint_folders, checkpoints
 from training.model_info import CONFIG_FILE
+from training.packages import refuse_broken_torchvision
 from training.progress import Event, EventKind, EventLog
 from training.schedule import rate_at
 from training.stopping import StopRequest
@@ -80,6 +81,7 @@ def train(
         )
     # PyTorch and what builds on it take seconds to load, so not before there is work for them.
     go_offline()
+    refuse_broken_torchvision()
     from training.preparation import prepare
 
     run = prepare(config, stop=stop, events=events)
