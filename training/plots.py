@@ -68,10 +68,12 @@ def _draw_validation(axes: Any, course: Course) -> None:
         label="validation, fixed noise",
     )
     if at:
+        at_the_edge = at[-1] > 0.9 * course.steps
         axes.annotate(
             f"{losses[-1]:.3f}",
             (at[-1], losses[-1]),
-            xytext=(12, 10),
+            xytext=(-12 if at_the_edge else 12, 10),
+            ha="right" if at_the_edge else "left",
             textcoords="offset points",
             color=VALIDATION,
             fontsize=17,

@@ -252,6 +252,24 @@ def flip_a_byte(path):
     path.write_bytes(data)
 
 
+def test_a_folder_without_a_model_is_told_apart_from_a_damaged_one(tmp_path):
+    with pytest.raises(TrainingError, match="holds no trained model; give a promoted-N folder"):
+        read_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../b", ".hidden"])
+def test_a_model_names_no_files_but_its_own(make_run, name):
+    config, _, _ = make_run()
+    info = promote(config.output_dir, 100) / "model_info.json"
+    told = json.loads(info.read_text())
+    told["files"][name] = told["files"][LORA]
+    info.unlink()
+    info.write_text(json.dumps(told))
+
+    with pytest.raises(TrainingError, match=r"model_info\.json is damaged"):
+        read_model(info.parent)
+
+
 def test_a_damaged_checkpoint_is_not_promoted(make_run):
     config, _, _ = make_run()
     flip_a_byte(config.output_dir / "checkpoint-100" / LORA)
