@@ -23,8 +23,9 @@ from pipeline.addresses import checked
 from pipeline.errors import UserError
 from pipeline.trainer import MODULE, PACKAGES, THEIR_LOCK, Exit, trainer_environment
 from storage.folder import DataFolder
-from training.bases import KNOWN_COPIES, bases_in, find_base
+from training.bases import bases_in, find_base
 from training.config import TrainingConfig, load_config
+from training.layout import KNOWN_COPIES
 from training.progress import EVENTS_FILE, Event, EventKind, EventTail
 
 if TYPE_CHECKING:

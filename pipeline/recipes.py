@@ -9,9 +9,10 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.sections import Emotion
 from pipeline.shows import Character
-from training.bases import KNOWN_COPIES, Base, bases_in
+from training.bases import Base, bases_in
 from training.config import TrainingConfig, config_text, parse_config, refuse_outside
 from training.errors import TrainingError
+from training.layout import KNOWN_COPIES
 
 TOKEN = "sks"
 """A word that means next to nothing to the base, so that it can come to mean the character."""

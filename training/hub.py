@@ -21,11 +21,8 @@ from typing import Any
 import httpx
 
 from training.bases import (
-    CONFIGS,
     HUB_ID,
-    KNOWN_COPIES,
     SOURCE_FILE,
-    WEIGHTS,
     Base,
     find_base,
     on_disk,
@@ -35,6 +32,7 @@ from training.bases import (
 from training.config import COMMIT
 from training.errors import TrainingError
 from training.files import sync
+from training.layout import CONFIGS, KNOWN_COPIES, WEIGHTS
 
 ENDPOINT = "https://huggingface.co"
 TOKENIZER = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json")

@@ -12,13 +12,14 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from training.bases import CONFIGS, WEIGHTS, Base, find_base, read_json
+from training.bases import Base, find_base
 from training.config import TrainingConfig, config_hash, load_config
 from training.course import read_course
 from training.errors import TrainingError
 from training.files import link_or_copy, saying, sha256_of, sync, whole_folder
 from training.headers import read_header
 from training.kohya import kohya_name, write_kohya
+from training.layout import CONFIGS, WEIGHTS, read_json
 from training.manifest import EMA_FILE, Manifest, folder_name, read_manifest
 from training.model_info import (
     CONFIG_FILE,
