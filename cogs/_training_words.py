@@ -64,6 +64,16 @@ def _run_lines(run: TrainingRun) -> list[str]:
     return lines
 
 
+def living_lines(run: TrainingRun | None) -> list[str]:
+    """A line on the training under way, if any."""
+    if run is None or run.state not in (TrainingState.RUNNING, TrainingState.PAUSED):
+        return []
+    return [
+        f"`training {run.id}` {plain(run.character, 60)} {STATE_WORDS[run.state]}: "
+        f"{progress_line(run)}"
+    ]
+
+
 def progress_line(run: TrainingRun) -> str:
     done = run.step / run.steps if run.steps else 0.0
     parts = [f"{bar(done)} step {run.step} of {run.steps}"]

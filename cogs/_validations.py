@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ from cogs._training_words import (
 from cogs._votes import UNREACHABLE, Emoji, Given, is_same
 from pipeline.errors import ProviderError, UserError
 from storage.errors import StorageError
+from storage.states import TrainingState
 
 if TYPE_CHECKING:
     from bot.client import StudioBot
@@ -42,6 +43,9 @@ class Verdict(StrEnum):
     PROMOTE = "✅"
     STOP = "❌"
     PAUSE = "⏸️"
+
+
+MOVES = {Verdict.STOP: TrainingState.STOPPED, Verdict.PAUSE: TrainingState.PAUSED}
 
 
 class ValidationDesk:
@@ -128,8 +132,8 @@ class ValidationDesk:
             await self._gone(validation)
             return
         await _seed(given.message)
+        await self._heed(validation, given)  # first: to promote may mean to hash gigabytes
         await self._count(validation, given)
-        await self._heed(validation, given)
 
     async def _count(self, validation: Validation, given: Given) -> None:
         """The ✅ as they stand; enough of them promote the checkpoint."""
@@ -146,23 +150,25 @@ class ValidationDesk:
 
     async def _heed(self, validation: Validation, given: Given) -> None:
         """Do what ❌ and ⏸️ ask for; one member is enough."""
-        acts: dict[Verdict, Callable[..., Awaitable[TrainingRun]]] = {
-            Verdict.STOP: self._training.stop,
-            Verdict.PAUSE: self._training.pause,
-        }
         key = (validation.run_id, validation.step)
-        for verdict, act in acts.items():
+        for verdict in (Verdict.STOP, Verdict.PAUSE):
             users = given.by[verdict]
-            new = await self._bot.studio.wishes.new(*key, verdict, users)
-            if not new:
-                continue
-            try:
-                await act(await self._name(min(new)), run_id=validation.run_id)
-            except REFUSALS as error:
-                await self._bot.drafts.tell(told(str(error)))
-            # After it was done: a bot that dies before does it again, which changes nothing.
-            await self._bot.studio.wishes.done(*key, verdict, users)
-            await self._bot.live_runs.show(validation.run_id)
+            if new := await self._bot.studio.wishes.new(*key, verdict, users):
+                await self._move(verdict, validation.run_id, await self._name(min(new)))
+                # After it was done: a bot that dies before finds the run in that state.
+                await self._bot.studio.wishes.done(*key, verdict, users)
+                await self._bot.live_runs.show(validation.run_id)
+
+    async def _move(self, verdict: Verdict, run_id: int, who: str) -> None:
+        try:
+            if (await self._training.get(run_id)).state is MOVES[verdict]:
+                return
+            if verdict is Verdict.STOP:
+                await self._training.stop(who, run_id=run_id)
+            else:
+                await self._training.pause(who, run_id=run_id)
+        except REFUSALS as error:
+            await self._bot.drafts.tell(told(str(error)))
 
     async def _post(self, validation: Validation) -> Validation:
         channel = await self._bot.drafts.channel()

@@ -11,6 +11,7 @@ from cogs._checks import anyone_here
 from cogs._costs import spent_lines
 from cogs._embeds import LEGEND, jobs_text, moment, plain
 from cogs._training_words import LEGEND as CHECKPOINT_LEGEND
+from cogs._training_words import living_lines
 from storage.states import EpisodeState
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Overview(commands.Cog):
             *(f"⚠️ Episode {post.episode_id}: {plain(post.error, 300)}" for post in waiting[:3]),
             *spent_lines(await studio.spending.overview()),
             jobs_text(await studio.episodes.open_jobs()),
+            *living_lines((await studio.training.status()).run),
         ]
         await ctx.send("\n".join(lines)[:1900], ephemeral=True)
 

@@ -44,7 +44,7 @@ def draw_album(title: str, pictures: list[str], out: str) -> None:
         with Image.open(path) as picture:
             picture.thumbnail(TILE)
             short = Path(path).stem[:SHORT]
-            tiles.append(Tile(str(number), short, (), short, picture.convert("RGB")))
+            tiles.append(Tile(str(number), "", (), short, picture.convert("RGB")))
     write_whole(Path(out), draw(title, tiles))
 
 

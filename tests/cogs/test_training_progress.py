@@ -225,6 +225,17 @@ async def test_the_status_shows_runs_models_and_pictures(
     assert "`training 1` Butcher · running" in status
 
 
+async def test_the_overview_names_the_training_under_way(bot, training_of, passerby, reply_to):
+    assert "training 1" not in (await reply_to(passerby, "status")).content
+    run = await training_of()
+    await run.steps(400)
+    assert (
+        "`training 1` Butcher is being trained: ▰" in (await reply_to(passerby, "status")).content
+    )
+    await run.ends(TrainingState.FINISHED)
+    assert "training 1" not in (await reply_to(passerby, "status")).content
+
+
 async def test_starting_without_pictures_is_a_sentence(bot, margot, reply_to):
     reply = await reply_to(margot, "train start", {"character": "Butcher"})
     assert reply.content.startswith("Butcher has 0 pictures to learn from; `/train upload`")
