@@ -59,46 +59,46 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
     if stop():
         return None
     facts["class_data"] = fingerprint(class_pictures) if class_pictures else None
+
     # Encoded before anything is set free or halved: by the base as it is, in fp32.
     _tell_preparing(events, config, f"encoding {len(pictures) + len(class_pictures)} pictures")
-    encoded = [encode(one, family, config, stop=stop) for one in (pictures, class_pictures)]
+    latents = encode(pictures, family, config, stop=stop)
+    class_latents = encode(class_pictures, family, config, stop=stop)
     if stop():
         return None
-    randomness = Randomness(config.seed)
-    streams = [
-        Stream(name, some, latents, randomness=randomness, timesteps=family.timesteps)
-        for name, some, latents in zip(
-            ("instance", "class"), (pictures, class_pictures), encoded, strict=True
-        )
-        if some
-    ]
-    weights = set_free(family, config)
-    state = State(
-        step=0,
-        weights=weights,
-        optimizer=Optimizer(weights.parameters, config),
-        ema=Ema(weights.parameters, config.ema_decay) if config.use_ema else None,
-        scaler=family.place.scaler(),
-    )
+    state = _first_state(family, config)
     saved = _go_on(config, state, facts, events)
-    objective = Objective(family, streams, config)
-    validator = Validator(
-        config,
-        family,
-        latents=[crops[0][0][None] for crops in encoded[0]],
-        prompts=[picture.prompt for picture in pictures],
-        averaged=lambda: averaged(state),
-    )
+
+    randomness = Randomness(config.seed)
+    own = Stream("instance", pictures, latents, randomness, family.timesteps)
+    prior = Stream("class", class_pictures, class_latents, randomness, family.timesteps)
     return Run(
         config=config,
         base=base,
         identity=facts,
         family=family,
         state=state,
-        objective=objective,
-        validator=validator,
+        objective=Objective(family, [own, prior] if class_pictures else [own], config),
+        validator=Validator(
+            config,
+            family,
+            latents=[crops[0][0][None] for crops in latents],  # the first crop's mean
+            prompts=[picture.prompt for picture in pictures],
+            averaged=lambda: averaged(state),
+        ),
         randomness=randomness,
         saved=saved,
+    )
+
+
+def _first_state(family: Family, config: TrainingConfig) -> State:
+    weights = set_free(family, config)
+    return State(
+        step=0,
+        weights=weights,
+        optimizer=Optimizer(weights.parameters, config),
+        ema=Ema(weights.parameters, config.ema_decay) if config.use_ema else None,
+        scaler=family.place.scaler(),
     )
 
 

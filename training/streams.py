@@ -36,7 +36,6 @@ class Stream:
         name: str,
         pictures: Sequence[Picture],
         encoded: Sequence[Sequence[tuple[Any, Any]]],
-        *,
         randomness: Randomness,
         timesteps: int,
     ) -> None:

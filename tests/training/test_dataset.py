@@ -122,7 +122,7 @@ def test_the_fingerprint_is_that_of_content_and_prompts_not_of_places(tmp_path):
 
 
 def stream(pictures, seed=1):
-    return Stream("class", pictures, [], randomness=Randomness(seed), timesteps=1000)
+    return Stream("class", pictures, [], Randomness(seed), 1000)
 
 
 def test_all_pictures_are_used_equally_often_in_another_order_each_time():

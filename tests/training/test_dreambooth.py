@@ -15,7 +15,7 @@ from training.model_info import LORA_FILE
 from training.objective import Objective
 from training.progress import EventKind, EventTail
 from training.randomness import Randomness
-from training.streams import encode
+from training.streams import Stream, encode
 from training.weights import set_free
 
 
@@ -85,13 +85,11 @@ def test_the_prior_pulls(settings, train, pictures, tmp_path):
 def test_without_weight_the_prior_costs_nothing_and_the_loss_adds_up(settings, pictures):
     config = settings(with_prior_preservation=True, class_prompt="a dog", train_batch_size=2)
     family = open_family(find_base(config.base_model, None), config, "cpu")
-    from training.streams import Stream
-
     found = find_pictures(pictures, "a dog")
     encoded = encode(found, family, config, stop=lambda: False)
 
     def stream(name):
-        return Stream(name, found, encoded, randomness=Randomness(1), timesteps=1000)
+        return Stream(name, found, encoded, Randomness(1), 1000)
 
     def loss(weight, *names):
         settings = config.model_copy(update={"prior_loss_weight": weight})
@@ -105,8 +103,6 @@ def test_without_weight_the_prior_costs_nothing_and_the_loss_adds_up(settings, p
 
 
 def test_class_images_are_used_equally_often(settings, train, pictures, monkeypatch):
-    from training.streams import Stream
-
     drawn = {}
     item = Stream.item
 

@@ -118,7 +118,7 @@ def test_the_loss_of_a_step_is_that_of_plain_diffusers_parts(
         found = find_pictures(pictures, prompt)
         encoded = encode(found, family, config, stop=lambda: False)
         random = Randomness(config.seed)
-        streams.append(Stream(name, found, encoded, randomness=random, timesteps=1000))
+        streams.append(Stream(name, found, encoded, random, 1000))
     with torch.no_grad():
         ours = Objective(family, streams, config).loss(4, 0)
 
@@ -148,7 +148,7 @@ def test_the_prompts_of_captions_are_learned_with_their_pictures(family_of, sett
     family = family_of("epsilon")
     found = find_pictures(pictures, "a photo of sks dog")
     encoded = encode(found, family, settings(), stop=lambda: False)
-    stream = Stream("instance", found, encoded, randomness=Randomness(1), timesteps=1000)
+    stream = Stream("instance", found, encoded, Randomness(1), 1000)
     asleep = [draw for draw in range(5) if stream.sample(draw).prompt.endswith("asleep")]
     assert [found[stream.item(draw)].path.name for draw in asleep] == ["3.png"]
 

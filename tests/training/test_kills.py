@@ -23,7 +23,7 @@ STEPS = 6
 
 class Host:
     def __init__(self):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
         self._process = subprocess.Popen(
             [sys.executable, HOST],
             stdin=subprocess.PIPE,
