@@ -86,7 +86,7 @@ def restore(
             refuse_other(identity, manifest.identity, folder.name)
             _check(folder, state)
             _load(folder, manifest, state)
-        except DamagedCheckpoint as error:
+        except (DamagedCheckpoint, SafetensorError, OSError) as error:
             warn(f"{str(error).rstrip('.')}; it is skipped.")
             continue
         return folder
@@ -157,8 +157,8 @@ def _check(folder: Path, state: State) -> None:
             tensors = read_header(folder / path).tensors
         except TrainingError as error:
             raise DamagedCheckpoint(f"{folder.name}: {path} is missing or torn.") from error
-        if shapes is None:
-            continue
+        if shapes is None or (path == OPTIMIZER_FILE and not tensors):
+            continue  # the optimizer has no state while fp16 has left every step out
         if {name: tensor.shape for name, tensor in tensors.items()} != dict(shapes):
             raise DamagedCheckpoint(f"{folder.name}: {path} holds other tensors than this run's.")
         if any(tensor.dtype != "F32" for tensor in tensors.values()):

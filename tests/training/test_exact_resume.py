@@ -3,6 +3,12 @@
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.device import Place
+from training.manifest import read_manifest
+from training.objective import Objective
 
 STEPS = 12
 MODES = {
@@ -82,6 +88,27 @@ def test_a_split_run_ends_with_the_same_bytes(mode, run_of_12, train, contents, 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_split_point_ends_with_the_same_bytes(mode, run_of_12, train, contents, tmp_path):
     ends_alike(run_of_12(mode), range(1, STEPS), train, contents, tmp_path)
+
+
+def test_the_scale_of_losses_goes_on_where_it_was(
+    run_of_12, train, contents, tmp_path, monkeypatch
+):
+    """As in fp16: the first steps overflow and are left out, and the scale changes from then on."""
+
+    def scaler(place):
+        return torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=2)
+
+    loss = Objective.loss
+    monkeypatch.setattr(Objective, "loss", lambda *of: loss(*of) * 8)
+    monkeypatch.setattr(Place, "scaler", scaler)
+    straight = run_of_12("lora with dropout")
+    ends_alike(straight, [1, 6], train, contents, tmp_path)
+    folders = [straight.output_dir / f"checkpoint-{step}" for step in range(1, STEPS + 1)]
+    scales = [read_manifest(folder).scaler["scale"] for folder in folders]
+    assert scales[0] == 2.0**126
+    assert len(set(scales)) > 2
+    assert load_file(folders[0] / "optimizer.safetensors") == {}
+    assert load_file(folders[-1] / "optimizer.safetensors") != {}
 
 
 def test_validation_changes_nothing_of_the_training(run_of_12, train, contents, tmp_path):
