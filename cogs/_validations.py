@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,6 @@ from cogs._training_words import (
 from cogs._votes import UNREACHABLE, Emoji, Given, is_same
 from pipeline.errors import ProviderError, UserError
 from storage.errors import StorageError
-from storage.states import TrainingState
 
 if TYPE_CHECKING:
     from bot.client import StudioBot
@@ -43,9 +42,6 @@ class Verdict(StrEnum):
     PROMOTE = "✅"
     STOP = "❌"
     PAUSE = "⏸️"
-
-
-MOVES = {Verdict.STOP: TrainingState.STOPPED, Verdict.PAUSE: TrainingState.PAUSED}
 
 
 class ValidationDesk:
@@ -154,21 +150,19 @@ class ValidationDesk:
         for verdict in (Verdict.STOP, Verdict.PAUSE):
             users = given.by[verdict]
             if new := await self._bot.studio.wishes.new(*key, verdict, users):
-                await self._move(verdict, validation.run_id, await self._name(min(new)))
-                # After it was done: a bot that dies before finds the run in that state.
-                await self._bot.studio.wishes.done(*key, verdict, users)
+                act = await self._act(verdict, validation.run_id, by=min(new))
+                if why := await self._bot.studio.wishes.heed(*key, verdict, users, act):
+                    await self._bot.drafts.tell(told(why))
                 await self._bot.live_runs.show(validation.run_id)
 
-    async def _move(self, verdict: Verdict, run_id: int, who: str) -> None:
-        try:
-            if (await self._training.get(run_id)).state is MOVES[verdict]:
-                return
-            if verdict is Verdict.STOP:
-                await self._training.stop(who, run_id=run_id)
-            else:
-                await self._training.pause(who, run_id=run_id)
-        except REFUSALS as error:
-            await self._bot.drafts.tell(told(str(error)))
+    async def _act(
+        self, verdict: Verdict, run_id: int, *, by: int
+    ) -> Callable[[], Awaitable[TrainingRun]]:
+        """What is to be done; everything slow is behind us then."""
+        who = await self._name(by)
+        if verdict is Verdict.STOP:
+            return lambda: self._training.stop(who, run_id=run_id)
+        return lambda: self._training.pause(who, run_id=run_id)
 
     async def _post(self, validation: Validation) -> Validation:
         channel = await self._bot.drafts.channel()

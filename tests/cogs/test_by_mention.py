@@ -36,7 +36,8 @@ async def keyboard(studio, tmp_path, monkeypatch):
     async def say(text, *, approver=False):
         with contextlib.suppress(commands.CommandError):  # dpytest raises what was answered
             await dpytest.message(f"{bot.user.mention} {text}", member=0 if approver else 1)
-        return dpytest.get_message().content
+        message = dpytest.get_message()
+        return "\n".join([message.content, *(embed.description or "" for embed in message.embeds)])
 
     yield say
     await dpytest.empty_queue()
@@ -52,6 +53,9 @@ async def keyboard(studio, tmp_path, monkeypatch):
         ("trends list", "No trends are stored yet"),
         ("render status", "Nothing is being made right now."),
         ("publish queue", "Nothing is approved"),
+        ("train status", "Nothing has been trained yet"),
+        ("train pictures butcher", "Butcher has 0 pictures."),
+        ("train", "Use `/train upload`"),
         ("trends", "Use `/trends fetch`"),
         ("script", "Use `/script write`"),
         ("render", "Use `/render start`"),
@@ -68,7 +72,10 @@ async def test_everybody_gets_an_answer(keyboard, text, words):
 
 @pytest.mark.parametrize(
     "text",
-    ["make Coffee", "script write Coffee", "render start 1", "publish approve 1", "publish pause"],
+    [
+        *("make Coffee", "script write Coffee", "render start 1"),
+        *("publish approve 1", "publish pause", "train start Butcher", "train pause"),
+    ],
 )
 async def test_the_keyboard_needs_the_role_too(keyboard, studio, text):
     assert "This needs the role" in await keyboard(text)
@@ -89,6 +96,10 @@ async def test_the_keyboard_needs_the_role_too(keyboard, studio, text):
         ("render cancel 9", "There is no job 9."),
         ('script edit 9 1 "No." smug', "smug is not an emotion; choose one of happy, sad"),
         ("script edit 9 1", "text is a required argument"),
+        ("train pause", "No training is running"),
+        ("train start Butcher tiny 0", "1"),
+        ("train upload Butcher", "Attach pictures of Butcher to the message, up to ten."),
+        ("train back Brutus", "Brutus"),
     ],
 )
 async def test_an_approver_gets_what_is_asked_for(keyboard, text, words):

@@ -67,6 +67,8 @@ CHANGING = [
     ("train stop", {}),
     ("train promote", {}),
     ("train back", {"character": "Butcher"}),
+    ("train drawings", {"character": "Butcher"}),
+    ("train drawings", {"character": "Butcher"}),
 ]
 
 
