@@ -416,7 +416,7 @@ async def test_an_estimate_gets_the_facts_and_sections_of_the_job(open_studio):
 
     async with open_studio(daily_usd=2.0, greatest_usd=look) as studio:
         await rests(studio, await studio.speak())
-    assert seen == {"voices": ["library", "memory", "script"]}
+    assert seen == {"voices": ["library", "memory", "models", "script"]}
 
 
 # In worker processes.

@@ -24,6 +24,8 @@ from pipeline.sections import Cutaway, Emotion
 FOLDER = "pictures"
 MOST_S = 40 * 60.0
 """Then the library's drawings have to do: a reel never waits for pictures until it fails."""
+LEAST_SCORE = 0.1
+"""Nobody has looked at these before they are in a reel. Noise in the right colours has 0.03."""
 
 
 def draw(
@@ -49,9 +51,13 @@ def draw(
             continue
         like = [ctx.data_dir / p.path for p in rigs if p.character.casefold() == name.casefold()]
         try:
-            drawn += _draw_character(own, model, like, family, until, ctx)
+            made = _draw_character(own, model, like, family, until, ctx)
         except UserError as error:
             notes.append(f"Nothing was drawn of {name}: {error}")
+            continue
+        drawn += made
+        if missing := len(own) - len(made):
+            notes.append(f"{missing} of {len(own)} drawings of {name} were poor or late.")
     order = {(moment.line_index, moment.character): n for n, moment in enumerate(wanted)}
     return sorted(drawn, key=lambda one: order[one.line_index, one.character]), notes
 
@@ -81,7 +87,7 @@ def _draw_character(
                 check=ctx.check_cancelled,
                 until=until,
             )
-            if best is not None:
+            if best is not None and (best.score is None or best.score >= LEAST_SCORE):
                 made.append(_kept(moment, best, ctx))
     return made
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 import standins.painter
+from PIL import Image
 from standins.painter import INSTANCE_PROMPT, promoted_model
 
 from pipeline.config import ImagesConfig
@@ -420,7 +421,23 @@ def test_blank_pictures_are_not_shown(drawing_ctx, painters):
     made = images.run(dialogue(), shelves(drawing_ctx), models, ctx=drawing_ctx)
 
     assert (made.cutaways, made.cover) == ((), None)
+    assert made.notes == ("2 of 2 drawings of Rex were poor or late.",)
     assert not (drawing_ctx.folder / "pictures").exists()
+
+
+@pytest.mark.parametrize(("colour", "shown"), [((200, 220, 240), True), ((20, 90, 10), False)])
+def test_what_looks_unlike_its_character_is_not_shown(drawing_ctx, painters, colour, shown):
+    path = drawing_ctx.data_dir / "training/rex/1.png"
+    path.parent.mkdir(parents=True)
+    image = Image.new("RGB", (64, 96), colour)
+    image.paste((0, 0, 0), (20, 30, 40, 50))
+    image.save(path)
+    model = promoted_model(drawing_ctx.data_dir, "Rex", pictures=("training/rex/1.png",))
+
+    made = images.run(dialogue(), shelves(drawing_ctx), Models(models=(model,)), ctx=drawing_ctx)
+
+    assert bool(made.cutaways) is shown
+    assert bool(made.notes) is not shown
 
 
 def test_a_cancelled_episode_draws_no_further_candidate(drawing_ctx, painters):

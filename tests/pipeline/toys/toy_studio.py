@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.budget import Budget
 from pipeline.config import StudioConfig
 from pipeline.engine import Engine, JobEvent, utc_now
-from pipeline.facts import Library, Memory
+from pipeline.facts import Library, Memory, Models
 from pipeline.sections import Brief, Script, Section
 from pipeline.shows import load_show
 from pipeline.workflow import WORKFLOW, Workflow
@@ -45,7 +45,7 @@ class ToyHooks:
         self.on_settled: Callable[[Job, Section], None] = lambda job, result: None
 
     async def facts(self, job: Job, stage: str) -> dict[str, Section]:
-        return {"memory": Memory(), "library": Library(pictures=())}
+        return {"memory": Memory(), "library": Library(pictures=()), "models": Models()}
 
     async def settled(self, job: Job, stage: str, result: Section) -> None:
         self.on_settled(job, result)
