@@ -68,7 +68,6 @@ CHANGING = [
     ("train promote", {}),
     ("train back", {"character": "Butcher"}),
     ("train drawings", {"character": "Butcher"}),
-    ("train drawings", {"character": "Butcher"}),
 ]
 
 
