@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.doctor.findings import Finding, error, ok
+from bot.doctor.findings import Finding, error, ok, warning
 from bot.settings import Settings
 from pipeline.trainer import PACKAGES, trainer_environment
 from training.bases import Base, bases_in
@@ -43,6 +43,13 @@ class _Device:
 
 async def training(settings: Settings) -> list[Finding]:
     missing = [name for name in PACKAGES if not _version(name)]
+    if missing and settings.images == "diffusion":
+        return [
+            warning(
+                f"IMAGES=diffusion draws nothing without {', '.join(missing)}; "
+                "run `./run install training`."
+            )
+        ]
     if missing:
         return [ok(f"training is not installed ({', '.join(missing)}: ./run install training)")]
     device = await asyncio.to_thread(_look)

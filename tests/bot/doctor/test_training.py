@@ -46,6 +46,17 @@ async def test_without_the_extra_nothing_is_wrong(settings, monkeypatch):
     assert "./run install training" in text
 
 
+async def test_pictures_that_are_drawn_need_the_extra(settings, monkeypatch):
+    def version_of(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(looking.importlib.metadata, "version", version_of)
+    ((level, text),) = await texts(settings.model_copy(update={"images": "diffusion"}))
+    assert level is Level.WARNING
+    assert text.startswith("IMAGES=diffusion draws nothing without torch")
+    assert "`./run install training`" in text
+
+
 async def test_this_machine_is_looked_at_in_a_process(settings):
     pytest.importorskip("torch")
     first, second = await training(settings)
