@@ -40,6 +40,7 @@ class Shown:
 
     state: TrainingState | None = None
     validations: int = -1
+    promoted: int | None = None
     has_plot: bool = False
     edited_at: float = float("-inf")
 
@@ -88,15 +89,16 @@ class LiveRuns:
             run = await self._training.get(run_id)
             if run.message_id is None:
                 return
-            validations = len(await self._training.validations(run_id))
             shown = self._shown.get(run_id, Shown())
-            has_more = validations != shown.validations
+            validations = len(await self._training.validations(run_id))
+            promoted = await self._promoted(run)
+            is_plot_old = (validations, promoted) != (shown.validations, shown.promoted)
             is_due = self._clock() - shown.edited_at >= EVERY_S
-            if not (is_due or has_more or run.state is not shown.state):
+            if not (is_due or is_plot_old or run.state is not shown.state):
                 return
-            plot = await self._bot.studio.figures.loss(run) if validations and has_more else None
+            plot = await self._plot_of(run) if is_plot_old else None
             has_plot = shown.has_plot or plot is not None
-            self._shown[run_id] = Shown(run.state, validations, has_plot, self._clock())
+            self._shown[run_id] = Shown(run.state, validations, promoted, has_plot, self._clock())
             try:
                 await self._edit(run, plot, has_plot=has_plot)
             except (UserError, *UNREACHABLE) as error:
@@ -149,9 +151,15 @@ class LiveRuns:
             await self._note(run, await self._send(channel, run, await self._plot_of(run)))
 
     async def _plot_of(self, run: TrainingRun) -> Path | None:
+        """Drawn anew at validations only; before the first one there is little to see."""
         if not await self._training.validations(run.id):
             return None
-        return await self._bot.studio.figures.loss(run)
+        return await self._bot.studio.figures.loss(run, promoted=await self._promoted(run))
+
+    async def _promoted(self, run: TrainingRun) -> int | None:
+        """The step of this run whose weights are in use."""
+        models = (await self._training.status()).promotions
+        return next((model.step for model in models if model.run_id == run.id), None)
 
     async def _send(
         self, channel: discord.abc.Messageable, run: TrainingRun, plot: Path | None

@@ -201,6 +201,7 @@ class ValidationDesk:
         run = await self._training.get(standing.validation.run_id)
         self._settled.clear()
         await self._show_all(run)
+        await self._bot.live_runs.show(run.id)
         if standing.promotion is not None:
             for other in (await self._training.status()).runs[:LOOKED_AT]:
                 if other.id != run.id and other.character == run.character:

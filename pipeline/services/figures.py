@@ -26,11 +26,11 @@ SHORT = 8
 """Digits of a hash that name a picture."""
 
 
-def draw_loss(events_file: str, out: str) -> None:
+def draw_loss(events_file: str, promoted: int | None, out: str) -> None:
     """Runs in a worker: loads the library that plots."""
     from training.plots import draw_loss
 
-    draw_loss(Path(events_file), Path(out))
+    draw_loss(Path(events_file), Path(out), promoted=promoted)
 
 
 def draw_album(title: str, pictures: list[str], out: str) -> None:
@@ -53,10 +53,13 @@ class Figures:
         self._folder = folder
         self._executor = executor
 
-    async def loss(self, run: TrainingRun) -> Path | None:
-        """The course of a run as told so far; None when it cannot be drawn."""
+    async def loss(self, run: TrainingRun, *, promoted: int | None = None) -> Path | None:
+        """The course of a run as told so far; None when it cannot be drawn.
+
+        `promoted` is the step whose weights are in use.
+        """
         folder = self._folder.path / "models" / run.name
-        return await self._drawn(folder / LOSS, draw_loss, str(folder / EVENTS_FILE))
+        return await self._drawn(folder / LOSS, draw_loss, str(folder / EVENTS_FILE), promoted)
 
     async def album(self, character: str, images: Sequence[TrainingImage]) -> Path | None:
         """All pictures of a character, with the numbers that people name them by."""

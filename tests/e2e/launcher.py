@@ -8,6 +8,7 @@ Nothing of the bot is replaced except the clock's part: each patch notes a step 
 
 import argparse
 import fnmatch
+import functools
 import json
 import os
 import pickle
@@ -23,7 +24,8 @@ from discord.ext import tasks
 import bot.__main__
 from bot.scheduler import Schedule, StudioScheduler
 from cogs._drafts import DraftDesk
-from pipeline import executors, settlement
+from pipeline import executors, recipes, settlement, trainer
+from pipeline.config import ImagesConfig
 from pipeline.publishing.base import Slot
 from pipeline.publishing.instagram import InstagramPublisher
 from pipeline.services import posting
@@ -137,6 +139,18 @@ def wait_briefly():
     discord.state.ConnectionState.guild_ready_timeout = property(lambda _: 0.1, lambda *_: None)
 
 
+def train_briefly():
+    """Settings that Discord does not ask for: few pictures are drawn besides the training, and
+    one thread computes, as many tests share the processors."""
+    brief = {"num_class_images": 2, "validation_inference_steps": 2}
+    recipes.TrainingConfig = functools.partial(recipes.TrainingConfig, **brief)
+    ImagesConfig.model_fields["candidates"].default = 1
+    ImagesConfig.model_fields["steps"].default = 2
+    ImagesConfig.model_rebuild(force=True)
+    environment = trainer.worker_environment
+    trainer.worker_environment = lambda threads: environment(1)
+
+
 def repair_every(seconds):
     # The cog's module runs anew when the bot loads it, so its loop is not there yet.
     start = tasks.Loop.start
@@ -172,6 +186,7 @@ def main():
     )
     take_slots_from(given.slots)
     wait_briefly()
+    train_briefly()
     if given.repair_s:
         repair_every(given.repair_s)
     sys.argv = ["emf", "run"]
