@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.config import VideoConfig
 from pipeline.context import CANCEL_FILE, PROGRESS_FILE, StageContext
 from pipeline.errors import ProviderError, StageCancelled, UserError
-from pipeline.reel import captions, cover, encoder, probe, reactions, scene
+from pipeline.reel import captions, cover, encoder, probe, reactions, scene, sound
 from pipeline.sections import (
     Cutaway,
     Emotion,
@@ -375,6 +375,7 @@ def stills(timeline: Voices, chosen: Images, ctx: StageContext) -> list[bytes]:
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StageCancelled):
         patch.setattr(encoder, "encode", keep)
+        patch.setattr(sound, "master", lambda *_: None)
         video.run(script(), timeline, chosen, ctx=ctx)
     return found
 
