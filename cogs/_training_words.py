@@ -143,7 +143,8 @@ def checkpoint_headline(run: TrainingRun, standing: Standing, *, is_in_use: bool
         return f"**{what} is in use.** {NEXT}"
     if validation.ended:
         why = plain(validation.ended.rstrip("."), 300)
-        return f"**{what} is closed**: {why}. `/train promote {validation.step}` still takes it."
+        how = f"`/train promote {validation.step} {run.id}`"
+        return f"**{what} is closed**: {why}. {how} still takes it."
     said = f"{len(standing.voters)} of {standing.needed} votes"
     return f"**{what}: shall it draw?** ({said}) {LEGEND}"
 

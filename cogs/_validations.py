@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GRID = "grid.png"
-LOOKED_AT = 2
-"""So many of the newest runs may have a message that does not say yet how it ended."""
+LOOKED_AT = 3
+"""So many of the newest runs are voted on by reaction; looking at all there ever were is slow."""
 REFUSALS = (UserError, ProviderError, StorageError)
 
 
@@ -63,11 +63,15 @@ class ValidationDesk:
     async def repair(self) -> None:
         """After an absence: reactions read back, missing messages posted, ended ones marked."""
         async with self._lock:
+            recent = (await self._training.status()).runs[:LOOKED_AT]
             for validation in await self._training.open_validations():
                 with _troubles_logged(validation):
-                    await self._bring_up_to_date(validation)
-            for run in (await self._training.status()).runs[:LOOKED_AT]:
-                await self._show_all(run)
+                    if any(run.id == validation.run_id for run in recent):
+                        await self._bring_up_to_date(validation)
+                    else:
+                        await self._close(validation)
+            for run in recent:
+                await self._show_all(run, only_ended=True)
 
     async def post_missing(self) -> None:
         """Post every checkpoint that has no message."""
@@ -191,6 +195,14 @@ class ValidationDesk:
             nonce=f"run/{run.id}/{validation.step}",
         )
 
+    async def _close(self, validation: Validation) -> None:
+        """What nobody has wanted for so long is still there for a command."""
+        key = (validation.run_id, validation.step)
+        await self._training.closed(*key, "Newer trainings have begun.")
+        if validation.message_id is not None:
+            standing = await self._training.vote_standing(*key)
+            await self._edit(standing, await self._fetch(validation))
+
     async def _gone(self, validation: Validation) -> None:
         await self._training.closed(validation.run_id, validation.step, "Its message was deleted.")
 
@@ -207,10 +219,12 @@ class ValidationDesk:
                 if other.id != run.id and other.character == run.character:
                     await self._show_all(other)
 
-    async def _show_all(self, run: TrainingRun) -> None:
+    async def _show_all(self, run: TrainingRun, *, only_ended: bool = False) -> None:
         for validation in await self._training.validations(run.id):
             key = (run.id, validation.step)
             if validation.message_id is None or key in self._settled:
+                continue
+            if only_ended and not validation.ended:
                 continue
             with _troubles_logged(validation):
                 standing = await self._training.vote_standing(*key)

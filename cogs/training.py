@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from cogs import _choices
 from cogs._checks import anyone_here, approvers_only, has_role
+from cogs._embeds import plain
 from cogs._training_words import (
     back_text,
     pictures_text,
@@ -19,7 +20,7 @@ from cogs._training_words import (
     vote_text,
 )
 from cogs._uploads import SHEET, PictureModal
-from cogs._validations import is_verdict
+from cogs._validations import LOOKED_AT, is_verdict
 from pipeline.errors import UserError
 from pipeline.recipes import MOST_STEPS, USUAL_STEPS
 from pipeline.services.uploads import STAGE as INTAKE
@@ -99,7 +100,7 @@ class Training(commands.Cog):
     async def remove(self, ctx: Context, character: str, picture: str) -> None:
         await ctx.defer()
         image = await self.bot.studio.uploads.remove(character, picture, str(ctx.author))
-        await ctx.send(f"Picture `{image.sha256[:8]}` of {image.character} is gone.")
+        await ctx.send(f"Picture `{image.sha256[:8]}` of {plain(image.character)} is gone.")
 
     # The run
 
@@ -121,7 +122,7 @@ class Training(commands.Cog):
         run = await self.bot.studio.training.start(
             character, base=base, steps=steps, who=str(ctx.author)
         )
-        await ctx.send(f"Training {run.id} of {run.character} begins, on {run.base}.")
+        await ctx.send(f"Training {run.id} of {plain(run.character)} begins, on {plain(run.base)}.")
         await self.bot.live_runs.begin(ctx.channel, run)
 
     @train.command(name="status", description="What is being trained, and what has been.")
@@ -151,13 +152,18 @@ class Training(commands.Cog):
         await self._moved(ctx, await self.bot.studio.training.stop(str(ctx.author)), "stops")
 
     @train.command(name="promote", description="Vote that a checkpoint draws the character.")
-    @app_commands.describe(step="of the checkpoint; empty takes the newest one")
+    @app_commands.describe(
+        step="of the checkpoint; empty takes the newest one", training="empty takes the newest one"
+    )
     @app_commands.autocomplete(step=_choices.checkpoints)
     @approvers_only()
-    async def promote(self, ctx: Context, step: int | None = None) -> None:
+    async def promote(
+        self, ctx: Context, step: int | None = None, training: int | None = None
+    ) -> None:
         await ctx.defer()
-        run = (await self.bot.studio.training.status()).run
-        validations = [] if run is None else await self.bot.studio.training.validations(run.id)
+        service = self.bot.studio.training
+        run = (await service.status()).run if training is None else await service.get(training)
+        validations = [] if run is None else await service.validations(run.id)
         if run is None or not validations:
             raise UserError("There is no checkpoint yet; `/train status` says how far it is.")
         wanted = validations[-1].step if step is None else step
@@ -171,7 +177,7 @@ class Training(commands.Cog):
         await ctx.defer()
         model = await self.bot.studio.training.back(character, str(ctx.author))
         await ctx.send(back_text(self.bot.studio.show.character(character).name, model))
-        for run in (await self.bot.studio.training.status()).runs[:2]:
+        for run in (await self.bot.studio.training.status()).runs[:LOOKED_AT]:
             await self.bot.validations.show(run.id)
 
     @train.command(name="drawings", description="Draw what the library lacks of a character.")
@@ -185,7 +191,8 @@ class Training(commands.Cog):
         await ctx.send(f"Pictures {board.id} of {name} are on the way to {where}.")
 
     async def _moved(self, ctx: Context, run: TrainingRun, verb: str) -> None:
-        await ctx.send(f"Training {run.id} of {run.character} {verb}. {progress_line(run)}")
+        text = f"Training {run.id} of {plain(run.character)} {verb}. {progress_line(run)}"
+        await ctx.send(text)
         await self.bot.live_runs.show(run.id)
 
     # Verdicts by reaction; the raw events, because older messages are not cached

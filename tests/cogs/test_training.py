@@ -86,7 +86,7 @@ async def test_the_checkpoint_before_says_that_it_is_closed(
         await shows(world, message, "is in use")
     first = await checkpoint_of(run, 100)
     await shows(world, first, "is closed")
-    assert "`/train promote 100` still takes it" in first.content
+    assert f"`/train promote 100 {run.id}` still takes it" in first.content
     assert await model_of() == [(run.id, 200)]
 
 
@@ -288,6 +288,23 @@ async def test_a_second_server_decides_nothing(
     answer = await world.wait_for_message(lambda m: m.channel is channel and m.author.bot)
     assert answer.content == "This bot works in one server only, and this is not it."
     assert await model_of() == []
+
+
+async def test_checkpoints_of_old_trainings_close_and_can_still_be_promoted(
+    bot, world, studio, margot, training_of, checkpoint_of, reply_to, model_of
+):
+    first = await training_of(name="first")
+    await first.validates(100)
+    message = await checkpoint_of(first, 100)
+    await first.ends(TrainingState.FINISHED)
+    for name in ("second", "third", "fourth"):
+        await (await training_of(name=name)).ends(TrainingState.FINISHED)
+    await bot.repair()
+    await shows(world, message, "is closed**: Newer trainings have begun.")
+    world.react(margot, message, PROMOTE)
+    await reply_to(margot, "train promote", {"step": 100, "training": first.id})
+    await shows(world, message, "is in use")
+    assert await model_of() == [(first.id, 100)]
 
 
 class TestTwoApprovals:
