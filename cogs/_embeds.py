@@ -154,8 +154,8 @@ def _about_reel(view: EpisodeView, cost: str) -> discord.Embed:
     embed.add_field(name="Best before", value=moment(episode.best_before))
     if view.script is not None:
         embed.add_field(name="Writer", value=plain(view.script.metadata.provider, 200))
-    for note in view.images.notes if view.images is not None else ():
-        embed.add_field(name="Pictures", value=plain(note, 300), inline=False)
+    if view.images is not None and view.images.notes:
+        embed.add_field(name="Pictures", value=plain(" ".join(view.images.notes), 200))
     for finding in voice_findings(view.voices) if view.voices is not None else ():
         embed.add_field(name="Cannot go out", value=finding, inline=False)
     embed.add_field(name="Cost", value=cost[:200])

@@ -35,6 +35,15 @@ async def test_a_draft_says_that_audio_of_the_free_plan_cannot_go_out(make_draft
     assert "free plan" in fields["Cannot go out"]
 
 
+async def test_a_draft_says_why_nothing_was_drawn_for_it(make_draft):
+    view, draft = await make_draft()
+    assert "Pictures" not in {field["name"] for field in draft.embeds[0]["fields"]}
+    notes = ("Rex *has* no model.", "Mia has none either.")
+    told = replace(view, images=view.images.model_copy(update={"notes": notes}))
+    fields = {field.name: field.value for field in draft_embeds(told, "text", "")[0].fields}
+    assert fields["Pictures"] == r"Rex \*has\* no model. Mia has none either."
+
+
 async def test_a_draft_is_posted_once(bot, world, make_draft):
     await make_draft()
     await asyncio.gather(*(bot.drafts.post_missing() for _ in range(3)), bot.drafts.repair())
