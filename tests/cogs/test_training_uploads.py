@@ -4,6 +4,7 @@ import pytest
 from trained_here import picture
 
 from bot.sandbox.discord import NotPossible
+from pipeline.services.incoming import IncomingFile
 
 HOSTILE = b"<svg onload=alert(1)>"
 LABEL = "1 to 10 pictures, as JPEG, PNG or WebP"
@@ -168,6 +169,29 @@ async def test_a_report_of_an_absence_comes_at_the_start_into_the_same_message(
         await another.repair()
     assert len([m for m in world.messages(world.general) if m.embeds]) == 1
     assert not [m for m in world.messages(world.approvals) if m.embeds]
+
+
+async def test_an_upload_that_was_never_answered_is_reported_once_in_the_approval_channel(
+    bot, world, studio, reported, start_bot, monkeypatch
+):
+    data = picture(1)
+
+    async def read():
+        return data
+
+    async def dies(*_):
+        raise OSError("the bot is killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.uploads, "told", dies)
+        await studio.uploads.take("Butcher", [IncomingFile("a.png", len(data), read)], "Margot")
+        report = await reported()
+        await bot.close()
+    world.advance(400)  # a nonce is forgotten by then
+    async with start_bot() as another:
+        await another.repair()
+    assert await studio.uploads.untold() == []
+    assert [m for m in world.messages(world.approvals) if m.embeds] == [report]
 
 
 async def test_a_report_whose_answer_was_deleted_comes_into_the_approval_channel_once(
