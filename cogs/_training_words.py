@@ -158,7 +158,8 @@ def checkpoint_embed(
         embed.set_image(url=f"attachment://{grid}")
     else:
         embed.add_field(
-            name="Pictures", value=f"too large for this server; see {plain(validation.folder)}"
+            name="Pictures",
+            value=f"in {plain(validation.folder, 200)}; this server takes no file so large",
         )
     embed.set_footer(text=checkpoint_mark(run, validation))
     return embed

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHEET = "sheet.jpg"
+OPEN_FOR_S = 3600.0
+"""A form that nobody sends is forgotten after that."""
 Say = Callable[..., Awaitable[discord.Message]]
 
 
@@ -110,7 +112,7 @@ class PictureModal(discord.ui.Modal):
     """Asks for up to ten files; who may send them is asked again when they come."""
 
     def __init__(self, bot: StudioBot, character: str) -> None:
-        super().__init__(title=f"Pictures of {character}"[:45])
+        super().__init__(title=f"Pictures of {character}"[:45], timeout=OPEN_FOR_S)
         self._bot = bot
         self._character = character
         self.upload: discord.ui.FileUpload[Any] = discord.ui.FileUpload(

@@ -63,6 +63,18 @@ async def test_a_checkpoint_is_shown_once_with_its_pictures(bot, world, training
     assert checkpoints(world) == [first, second]
 
 
+async def test_pictures_too_large_for_the_server_are_named_instead(
+    bot, world, training_of, checkpoint_of
+):
+    run = await training_of()
+    await run.validates(100, grid=bytes(10 * 2**20 + 1))
+    message = await checkpoint_of(run, 100)
+    assert message.attachments == []
+    (field,) = message.embeds[0]["fields"]
+    assert "validation" in field["value"]
+    assert "no file so large" in field["value"]
+
+
 async def test_enough_approvers_promote_and_it_says_what_is_next(
     bot, world, margot, training_of, checkpoint_of, model_of
 ):

@@ -58,11 +58,13 @@ class TrainedHere:
     async def steps(self, step: int, *, loss: float = 0.1, seconds_left: float = 61.0) -> None:
         await self.tells(EventKind.STEP, step=step, loss=loss, seconds_left=seconds_left)
 
-    async def validates(self, step: int, *, loss: float = 0.08) -> None:
+    async def validates(self, step: int, *, loss: float = 0.08, grid: bytes = b"") -> None:
         """A checkpoint with its pictures, ready to be promoted."""
         folder = self.folder / f"validation-{step}"
         folder.mkdir()
         Image.new("RGB", (64, 32), "gold").save(folder / "grid.png")
+        if grid:
+            (folder / "grid.png").write_bytes(grid)
         write_promotable(self.folder / f"promoted-{step}", step)
         await self.tells(EventKind.CHECKPOINT, step=step, folder=f"checkpoint-{step}")
         await self.tells(EventKind.VALIDATION, step=step, loss=loss, folder=folder.name)
