@@ -23,6 +23,7 @@ from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
 from pipeline.services.figures import Figures
+from pipeline.services.gpu import Gpu
 from pipeline.services.library import LibraryService
 from pipeline.services.models import Models
 from pipeline.services.outgoing import OutgoingReels
@@ -78,7 +79,8 @@ async def open_studio(
             folder.run, render_workers=settings.render_workers
         )
         reels = _reels(settings, show, folder, db, publisher)
-        bookkeeping = Bookkeeping(db, show=show, mark=reels.mark, clock=utc_now)
+        gpu = Gpu()
+        bookkeeping = Bookkeeping(db, show=show, mark=reels.mark, clock=utc_now, gpu=gpu)
         budget = _budget(settings, db)
         job_events = Listeners()
         engine = Engine(
@@ -105,6 +107,7 @@ async def open_studio(
             db,
             config=config,
             engine=engine,
+            gpu=gpu,
             job_events=job_events,
             bookkeeping=bookkeeping,
             publisher=publisher,
@@ -147,6 +150,7 @@ def _wired(
     *,
     config: StudioConfig,
     engine: Engine,
+    gpu: Gpu,
     job_events: Listeners,
     bookkeeping: Bookkeeping,
     publisher: Publisher,
@@ -202,7 +206,12 @@ def _wired(
         folder=folder,
         show=show,
         supervision=Supervision(
-            db=db, folder=folder, engine=engine, on_event=training_events, clock=utc_now
+            db=db,
+            folder=folder,
+            engine=engine,
+            gpu=gpu,
+            on_event=training_events,
+            clock=utc_now,
         ),
         models=models,
         on_event=training_events,

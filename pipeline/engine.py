@@ -106,7 +106,8 @@ class Engine:
         )
         self._attempts: dict[int, Attempt] = {}
         self._helpers: set[asyncio.Task[None]] = set()
-        self._holds: dict[Lane, Callable[[], bool]] = {}
+        self._holds: dict[str, Callable[[], bool]] = {}
+        self._claiming = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -130,17 +131,16 @@ class Engine:
         """Look for due jobs now."""
         self._awake.set()
 
-    def hold(self, lane: Lane, is_held: Callable[[], bool]) -> None:
-        """Begin no job of a lane while `is_held()`; `wake` when that has changed."""
-        self._holds[lane] = is_held
+    def hold(self, stage: str, is_held: Callable[[], bool]) -> None:
+        """Begin no job of a stage while `is_held()`; `wake` when that has changed."""
+        self._holds[stage] = is_held
 
     async def until_idle(self, lane: Lane) -> None:
-        """Wait for the jobs of a lane that are under way."""
-        while True:
-            changed = self._changed  # before looking, so that no change is missed
-            if not any(attempt.stage.lane is lane for attempt in self._attempts.values()):
-                return
-            await changed.wait()
+        """Wait for the jobs of a lane that are under way now, not for those that follow."""
+        async with self._claiming:  # what is claimed already is to be among them
+            attempts = [a for a in self._attempts.values() if a.stage.lane is lane]
+        if tasks := [attempt.task for attempt in attempts if attempt.task is not None]:
+            await asyncio.wait(tasks)
 
     def is_alive(self) -> bool:
         """Whether it looks for due jobs: started, not stopped, and not ended by an error."""
@@ -308,18 +308,18 @@ class Engine:
                 pass
 
     async def _claim(self, lane: Lane) -> None:
-        free = self._free(lane)
-        stages = self._workflow.names_in(lane)
-        if free <= 0 or not stages:
-            return
-        async with self._db.transaction():  # a claim and what it may spend are one
-            jobs = await self._jobs.claim_due(self._clock(), stages, free)
-            allowances = [await self._allowance_usd(job) for job in jobs]
-        for job, allowance_usd in zip(jobs, allowances, strict=True):
-            folder = self._folder.attempt(job.id, job.attempt)
-            attempt = Attempt(job, self._workflow.stage(job.stage), folder, allowance_usd)
-            self._attempts[job.id] = attempt
-            attempt.task = asyncio.create_task(self._attend(attempt), name=f"job={job.id}")
+        async with self._claiming:
+            free, stages = self._free(lane), self._stages(lane)
+            if free <= 0 or not stages:
+                return
+            async with self._db.transaction():  # a claim and what it may spend are one
+                jobs = await self._jobs.claim_due(self._clock(), stages, free)
+                allowances = [await self._allowance_usd(job) for job in jobs]
+            for job, allowance_usd in zip(jobs, allowances, strict=True):
+                folder = self._folder.attempt(job.id, job.attempt)
+                attempt = Attempt(job, self._workflow.stage(job.stage), folder, allowance_usd)
+                self._attempts[job.id] = attempt
+                attempt.task = asyncio.create_task(self._attend(attempt), name=f"job={job.id}")
 
     async def _allowance_usd(self, job: Job) -> float | None:
         """Set aside the greatest cost of the job; None when there is no budget."""
@@ -337,19 +337,19 @@ class Engine:
 
     async def _idle_s(self) -> float:
         stages = [
-            name
-            for lane in self._executors
-            if self._free(lane) > 0
-            for name in self._workflow.names_in(lane)
+            name for lane in self._executors if self._free(lane) > 0 for name in self._stages(lane)
         ]
         due = await self._jobs.next_due(stages) if stages else None
         if due is None:
             return LOOK_AGAIN_S
         return min(max((due - self._clock()).total_seconds(), 0.0), LOOK_AGAIN_S)
 
+    def _stages(self, lane: Lane) -> tuple[str, ...]:
+        """Those that nobody holds."""
+        names = self._workflow.names_in(lane)
+        return tuple(n for n in names if n not in self._holds or not self._holds[n]())
+
     def _free(self, lane: Lane) -> int:
-        if lane in self._holds and self._holds[lane]():
-            return 0
         busy = sum(attempt.stage.lane is lane for attempt in self._attempts.values())
         return self._executors[lane].workers - busy
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from pipeline.errors import UserError
-from pipeline.facts import Memory, PreviewLimit, Rejection, Topic, Topics
+from pipeline.facts import Memory, Models, PreviewLimit, Rejection, Topic, Topics
 from pipeline.sections import (
     Brief,
     Drawings,
@@ -28,6 +28,7 @@ from pipeline.sections import (
     Trends,
     Video,
 )
+from pipeline.services.gpu import Gpu
 from pipeline.services.shelf import Shelf
 from pipeline.services.topics import TOPIC_WINDOW, TopicBook
 from pipeline.shows import Show
@@ -69,7 +70,8 @@ def spoils_at(source: str, now: datetime) -> datetime | None:
 class Bookkeeping:
     """Implements the engine's hooks over the repositories.
 
-    `mark` makes the fingerprint out of (video's SHA-256, cover's SHA-256, caption).
+    `mark` makes the fingerprint out of (video's SHA-256, cover's SHA-256, caption). While the
+    `gpu` is taken an episode gets no model to draw with, and no episode waits for it.
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class Bookkeeping:
         show: Show,
         mark: Callable[[str, str, str], str],
         clock: Callable[[], datetime],
+        gpu: Gpu,
     ) -> None:
         self._episodes = Episodes(db)
+        self._gpu = gpu
         self._shelf = Shelf(db, show=show, clock=clock)
         self._notes = Notes(db)
         self._trends = TrendRows(db)
@@ -100,7 +104,7 @@ class Bookkeeping:
         if stage in ("script", "pitches"):
             return {"memory": await self._memory()}
         if stage == "images":
-            return {"library": await self._shelf.library(), "models": await self._shelf.models()}
+            return {"library": await self._shelf.library(), "models": await self._models()}
         if stage == "preview":
             limit = await self._notes.get(UPLOAD_LIMIT)
             return {"limit": PreviewLimit(bytes=int(limit or DEFAULT_UPLOAD_LIMIT))}
@@ -236,6 +240,10 @@ class Bookkeeping:
             }
         )
         await self._uploads.settle(job.id, result.model_dump_json())
+
+    async def _models(self) -> Models:
+        models = await self._shelf.models()
+        return Models() if self._gpu.is_taken else models  # asked last: a run may begin meanwhile
 
     async def _free_names(self) -> list[str]:
         since = self._clock() - TOPIC_WINDOW

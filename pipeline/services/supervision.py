@@ -18,6 +18,8 @@ from pathlib import Path
 
 from pipeline.engine import Engine
 from pipeline.errors import UserError
+from pipeline.services.gpu import Gpu
+from pipeline.services.pictures import STAGE as DRAWINGS
 from pipeline.services.training_progress import Progress
 from pipeline.trainer import LETTING_GO_S, MODULE, PATIENCE_S, Exit, Trainer, end_old_trainer
 from pipeline.workflow import Lane
@@ -53,6 +55,7 @@ class Supervision:
         db: Database,
         folder: DataFolder,
         engine: Engine,
+        gpu: Gpu,
         on_event: Callable[[int], None],
         clock: Callable[[], datetime],
         module: str = MODULE,
@@ -67,6 +70,7 @@ class Supervision:
         self._db = db
         self._folder = folder
         self._engine = engine
+        self._gpu = gpu
         self._on_event = on_event
         self._clock = clock
         self._module = module
@@ -79,17 +83,18 @@ class Supervision:
         self._free_bytes = free_bytes
         self._runs = TrainingRuns(db)
         self._nudged = asyncio.Event()
-        self._is_holding = False
         self._heard = 0.0
-        engine.hold(Lane.GPU, lambda: self._is_holding)
+        engine.hold(DRAWINGS, lambda: gpu.is_taken)
 
     def nudge(self) -> None:
         """Somebody has moved a run."""
         self._nudged.set()
 
     async def hold(self) -> None:
-        """Before jobs begin: none that needs the GPU does while a run is under way."""
-        self._is_holding = await self._runs.running() is not None
+        """Before jobs begin: none draws while a run is under way, nor does one of before."""
+        self._gpu.is_taken = await self._runs.running() is not None
+        if self._gpu.is_taken:
+            await self._engine.end_old_workers()
 
     async def run(self) -> None:
         """Until it is cancelled: the process is let go then, the row and the hold stay."""
@@ -106,13 +111,13 @@ class Supervision:
         if run is not None:
             await self._attend(run)
             return
-        self._is_holding = False
+        self._gpu.is_taken = False
         self._engine.wake()
         await self._nudged.wait()
 
     async def _attend(self, run: TrainingRun) -> None:
         """One process of a run, from before its beginning to its settled end."""
-        self._is_holding = True
+        self._gpu.is_taken = True
         folder = self._folder.resolve(f"models/{run.name}")
         progress = Progress(self._db, run, folder, clock=self._clock)
         try:

@@ -19,6 +19,7 @@ from pipeline.sections import (
 from pipeline.services.bookkeeping import Bookkeeping
 from pipeline.services.drafts import Drafts
 from pipeline.services.episodes import EpisodeService
+from pipeline.services.gpu import Gpu
 from pipeline.services.library import LibraryService
 from pipeline.services.pitching import Pitching
 from pipeline.services.trends import TrendService
@@ -47,8 +48,13 @@ class Desk:
     def __post_init__(self):
         show = load_show("butcher_and_nutsy")
         executors = {lane: InlineExecutor() for lane in Lane}
+        self.gpu = Gpu()
         self.bookkeeping = Bookkeeping(
-            self.db, show=show, mark=lambda *parts: "|".join(parts)[:40], clock=self.clock
+            self.db,
+            show=show,
+            mark=lambda *parts: "|".join(parts)[:40],
+            clock=self.clock,
+            gpu=self.gpu,
         )
         self.engine = Engine(
             self.db,

@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.executors import InlineExecutor
 from pipeline.services import incoming
 from pipeline.services.bookkeeping import Bookkeeping
+from pipeline.services.gpu import Gpu
 from pipeline.services.incoming import IncomingFile, shown_name
 from pipeline.services.uploads import MOST_PICTURES, Uploads
 from pipeline.shows import load_show
@@ -46,7 +47,9 @@ class Studio:
             executors=self.executors,
             config=StudioConfig(),
             show=show,
-            hooks=Bookkeeping(self.db, show=show, mark=lambda *parts: "", clock=lambda: NOW),
+            hooks=Bookkeeping(
+                self.db, show=show, mark=lambda *parts: "", clock=lambda: NOW, gpu=Gpu()
+            ),
             on_event=lambda event: self.uploads.heard(event),
             clock=lambda: NOW,
         )

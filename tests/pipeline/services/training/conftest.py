@@ -74,6 +74,7 @@ class Room:
         self.supervision = Supervision(
             **common,
             engine=self.desk.engine,
+            gpu=self.desk.gpu,
             on_event=self.told.append,
             module=module,
             look_s=0.02,

@@ -169,3 +169,14 @@ async def test_a_step_that_was_never_validated_cannot_be_voted_on(room, validate
         await room.training.vote(run.id, 3, ANN)
     with pytest.raises(RecordNotFound, match="no training 99"):
         await room.training.vote(99, 2, ANN)
+
+
+async def test_an_episode_gets_no_model_while_the_gpu_is_taken(room, validated):
+    run = await validated(2)
+    await room.training.vote(run.id, 2, ANN)
+    facts = room.desk.bookkeeping.facts
+    room.desk.gpu.is_taken = True
+    assert (await facts(None, "images"))["models"].models == ()
+    room.desk.gpu.is_taken = False
+    [model] = (await facts(None, "images"))["models"].models
+    assert (model.character, model.path) == ("Butcher", "models/butcher-1/promoted-2")

@@ -273,21 +273,32 @@ async def test_a_loss_that_rises_twice_is_warned_of(room):
     assert "risen twice in a row (0.1000, 0.2000, 0.2500)" in ended.warning
 
 
-async def test_the_gpu_is_held_while_a_run_lives_and_free_afterwards(room):
-    engine = room.desk.engine
+async def test_nothing_is_drawn_while_a_run_lives_and_all_is_afterwards(room):
+    engine, gpu = room.desk.engine, room.desk.gpu
     run = await room.start(waits_at=2)
-    assert engine._free(Lane.GPU) == 1
+    assert engine._stages(Lane.GPU) == ("drawings",)
     await room.training.hold()
-    assert engine._free(Lane.GPU) == 0
-    assert engine._free(Lane.CPU) == 1
+    assert engine._stages(Lane.GPU) == ()
+    assert "images" in engine._stages(Lane.CPU)
     async with room.supervised():
         await room.reaches(run, step=1)
-        assert engine._free(Lane.GPU) == 0
+        assert gpu.is_taken
         engine._awake.clear()
         await room.training.pause("Ann")
         await asyncio.wait_for(engine._awake.wait(), 60)
         assert not room.trainers()
-        assert engine._free(Lane.GPU) == 1
+        assert engine._stages(Lane.GPU) == ("drawings",)
+    assert not gpu.is_taken
+
+
+async def test_a_worker_of_before_draws_no_more_when_a_run_goes_on(room, monkeypatch):
+    ended = []
+    monkeypatch.setattr("pipeline.engine.end_old_workers", ended.append)
+    await room.training.hold()
+    assert not ended
+    await room.start()
+    await room.training.hold()
+    assert ended == [room.desk.folder.run]
 
 
 async def test_an_old_trainer_is_waited_for_before_another_begins(room):
