@@ -25,7 +25,7 @@ import bot.__main__
 from bot.scheduler import Schedule, StudioScheduler
 from cogs._drafts import DraftDesk
 from pipeline import executors, recipes, settlement, trainer
-from pipeline.config import ImagesConfig
+from pipeline.config import ImagesConfig, StudioConfig
 from pipeline.publishing.base import Slot
 from pipeline.publishing.instagram import InstagramPublisher
 from pipeline.services import posting
@@ -144,9 +144,8 @@ def train_briefly():
     one thread computes, as many tests share the processors."""
     brief = {"num_class_images": 2, "validation_inference_steps": 2}
     recipes.TrainingConfig = functools.partial(recipes.TrainingConfig, **brief)
-    ImagesConfig.model_fields["candidates"].default = 1
-    ImagesConfig.model_fields["steps"].default = 2
-    ImagesConfig.model_rebuild(force=True)
+    StudioConfig.model_fields["drawings"].default = ImagesConfig(candidates=1, steps=2)
+    StudioConfig.model_rebuild(force=True)
     environment = trainer.worker_environment
     trainer.worker_environment = lambda threads: environment(1)
 
