@@ -198,6 +198,7 @@ def _wired(
         show=show,
         executor=executor,
         approvals_needed=settings.approvals_needed,
+        is_approver=votes.is_approver,
         clock=utc_now,
         on_promoted=pictures.fill_gaps,
     )

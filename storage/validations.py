@@ -65,6 +65,13 @@ class Validations:
             (run_id, step, user_id, door, to_text(now)),
         )
 
+    async def withdraw(self, run_id: int, step: int, user_id: int, *, door: Door) -> None:
+        await self._db.execute(
+            "DELETE FROM checkpoint_votes"
+            " WHERE run_id = ? AND step = ? AND user_id = ? AND door = ?",
+            (run_id, step, user_id, door),
+        )
+
     async def match(
         self, run_id: int, step: int, users: Set[int], *, door: Door, now: datetime
     ) -> None:
@@ -72,11 +79,7 @@ class Validations:
         async with self._db.transaction():
             known = {user for user, through in await self.votes(run_id, step) if through is door}
             for user_id in known - users:
-                await self._db.execute(
-                    "DELETE FROM checkpoint_votes"
-                    " WHERE run_id = ? AND step = ? AND user_id = ? AND door = ?",
-                    (run_id, step, user_id, door),
-                )
+                await self.withdraw(run_id, step, user_id, door=door)
             for user_id in sorted(users - known):
                 await self.vote(run_id, step, user_id, door=door, now=now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +40,7 @@ class Standing:
 
 
 class Models:
-    """`on_promoted` is told of each promotion once it stands."""
+    """`on_promoted` is told of each promotion once it stands; `is_approver` asks Discord."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Models:
         show: Show,
         executor: Executor,
         approvals_needed: int,
+        is_approver: Callable[[int], Awaitable[bool]],
         clock: Callable[[], datetime],
         on_promoted: Callable[[Promotion], Awaitable[object]] | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Models:
         self._show = show
         self._executor = executor
         self._needed = approvals_needed
+        self._is_approver = is_approver
         self._on_promoted = on_promoted
         self._clock = clock
         self._runs = TrainingRuns(db)
@@ -79,7 +81,7 @@ class Models:
                 return await self.standing(run_id, step)
             now = self._clock()
             await self._validations.match(run_id, step, approvers, door=Door.REACTION, now=now)
-        return await self._decide(run_id, step)
+        return await self._decide(run_id, step, known=approvers)
 
     async def vote(self, run_id: int, step: int, user_id: int) -> Standing:
         """By command, which also counts for a checkpoint that has ended."""
@@ -90,7 +92,7 @@ class Models:
                 raise UserError(f"{run.name} at step {step} is the model of {run.character}.")
             now = self._clock()
             await self._validations.vote(run_id, step, user_id, door=Door.COMMAND, now=now)
-        return await self._decide(run_id, step)
+        return await self._decide(run_id, step, known={user_id})
 
     async def back(self, character: str, who: str) -> Promotion | None:
         """The model before is in use again; None when there is none, and the rig draws alone."""
@@ -112,19 +114,34 @@ class Models:
                 about, now = (run_id, step, frozenset[int]()), self._clock()
                 await self._validations.match(*about, door=Door.REACTION, now=now)
 
-    async def _decide(self, run_id: int, step: int) -> Standing:
-        """Promote what enough people want; one at a time, so that nothing happens twice."""
+    async def _decide(self, run_id: int, step: int, *, known: Set[int]) -> Standing:
+        """Promote what enough people want; one at a time, so that nothing happens twice.
+
+        That those who are `known` have the role was seen just now.
+        """
         async with self._promoting:
-            standing = await self.standing(run_id, step)
             run = await self._runs.get(run_id)
+            standing = await self.standing(run_id, step)
             if len(standing.voters) < self._needed or await self._is_in_use(run, step):
                 return standing
+            if await self._withdraw_former(run_id, step, standing.voters - known):
+                standing = await self.standing(run_id, step)
+                if len(standing.voters) < self._needed:
+                    return standing
             promoted = await self._promote(run, step)
             promotion = await self._store(run, step, promoted)
         if promotion is not None:
             await self._tell(promotion)
         standing = await self.standing(run_id, step)
         return Standing(standing.validation, standing.voters, self._needed, promotion)
+
+    async def _withdraw_former(self, run_id: int, step: int, voters: Set[int]) -> bool:
+        """Whether any of them has lost the role since, and the vote with it."""
+        former = {user for user in voters if not await self._is_approver(user)}
+        for user in former:
+            for door in Door:
+                await self._validations.withdraw(run_id, step, user, door=door)
+        return bool(former)
 
     async def _promote(self, run: TrainingRun, step: int) -> Promoted:
         run_folder = self._folder.resolve(f"models/{run.name}")

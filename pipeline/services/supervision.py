@@ -33,7 +33,7 @@ from storage.training_runs import TrainingRuns
 log = logging.getLogger(__name__)
 
 MOST_RESTARTS = 3
-"""In a row, without a step that is new."""
+"""In a row, without a checkpoint that is new."""
 LONGEST_S = 24 * 3600.0
 """Of one process; a run that needs more is resumed by somebody who wants that."""
 LONGEST_SILENCE_S = 3600.0
@@ -255,6 +255,6 @@ def _why_dead(run: TrainingRun, code: int) -> str:
         )
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return (
-        f"The trainer ended {MOST_RESTARTS + 1} times in a row without a new step ({how}); "
+        f"The trainer ended {MOST_RESTARTS + 1} times in a row without a new checkpoint ({how}); "
         f"the end of {log_file} says why."
     )

@@ -15,6 +15,7 @@ from storage.validations import Validations
 from training.progress import EVENTS_FILE, Event, EventKind, EventTail
 
 VALIDATION_FOLDER = re.compile(r"validation-\d{1,9}")
+CHECKPOINT_FOLDER = re.compile(r"checkpoint-(\d{1,9})")
 LONGEST_TEXT = 500
 LOSSES_THAT_RISE = 3
 
@@ -32,7 +33,7 @@ class Progress:
         self._runs = TrainingRuns(db)
         self._validations = Validations(db)
         self._tail = EventTail(folder, _offset(run, folder))
-        self._furthest = run.step
+        self._saved = _newest_step(folder)
         self.error = ""
         """The sentence of a trainer that has failed."""
         self.checkpoint_bytes = _newest_checkpoint(folder)
@@ -52,10 +53,10 @@ class Progress:
         except BaseException:
             self._tail.offset = before  # it is read again
             raise
-        if any(event.kind is EventKind.CHECKPOINT for event in events):
+        if saved := [event.step for event in events if event.kind is EventKind.CHECKPOINT]:
+            self._saved = max(self._saved, *saved)
             # Zero now and then; the greatest one is what counts.
             self.checkpoint_bytes = max(self.checkpoint_bytes, _newest_checkpoint(self.folder))
-        self._furthest = max(self._furthest, run.step)
         return True
 
     async def _told(self, run: TrainingRun, event: Event) -> TrainingRun:
@@ -70,7 +71,8 @@ class Progress:
             case EventKind.PREPARING:
                 return replace(run, note=note)
             case EventKind.STEP:
-                return self._stepped(run, event)
+                run = replace(run, step=event.step, loss=event.loss, note="")
+                return replace(run, seconds_left=event.seconds_left)
             case EventKind.VALIDATION:
                 return await self._validated(run, event)
             case EventKind.WARNING:
@@ -78,19 +80,12 @@ class Progress:
             case EventKind.FAILED:
                 self.error = event.error[:LONGEST_TEXT]
                 return run
-            case EventKind.CHECKPOINT | EventKind.STOPPED | EventKind.FINISHED:
+            case EventKind.CHECKPOINT:
+                # Only what is saved for the first time will not be done again.
+                is_further = event.step > self._saved
+                return replace(run, step=event.step, restarts=0 if is_further else run.restarts)
+            case EventKind.STOPPED | EventKind.FINISHED:
                 return replace(run, step=event.step)
-
-    def _stepped(self, run: TrainingRun, event: Event) -> TrainingRun:
-        return replace(
-            run,
-            step=event.step,
-            loss=event.loss,
-            seconds_left=event.seconds_left,
-            note="",
-            # Only a step that no process has reached before says that it goes on.
-            restarts=0 if event.step > self._furthest else run.restarts,
-        )
 
     async def _validated(self, run: TrainingRun, event: Event) -> TrainingRun:
         if not VALIDATION_FOLDER.fullmatch(event.folder):
@@ -117,6 +112,12 @@ def _offset(run: TrainingRun, folder: Path) -> int:
     except FileNotFoundError:
         return 0
     return run.event_offset if run.event_offset <= size else 0
+
+
+def _newest_step(folder: Path) -> int:
+    """Of the checkpoints, also of one that is damaged; 0 without any."""
+    names = [CHECKPOINT_FOLDER.fullmatch(path.name) for path in folder.glob("checkpoint-*")]
+    return max((int(name[1]) for name in names if name), default=0)
 
 
 def _newest_checkpoint(folder: Path) -> int:

@@ -41,7 +41,7 @@ CREATE TABLE training_runs (
     note         TEXT NOT NULL DEFAULT '',       -- what it does before the first step
     warning      TEXT NOT NULL DEFAULT '',       -- what people should know while it goes on
     error        TEXT NOT NULL DEFAULT '',       -- why it failed
-    restarts     INTEGER NOT NULL DEFAULT 0,     -- in a row, without a step in between
+    restarts     INTEGER NOT NULL DEFAULT 0,     -- in a row, without a new checkpoint
     event_offset INTEGER NOT NULL DEFAULT 0,     -- bytes of events.jsonl that are in these rows
     requested_by TEXT NOT NULL,
     channel_id   INTEGER,                        -- of the live message

@@ -1,7 +1,7 @@
 """A trainer without a network: counts, tells and saves its steps, and obeys as the real one does.
 
 `plan.json` in the folder of the run says what happens: `steps`, `waits_at` a step until it is told
-to stop, `dies_at` a step by SIGKILL, `exits` with a code before the first step, `lines` that it
+to stop, `dies_at` a step by SIGKILL (or steps, one for each start), `exits` with a code before the first step, `lines` that it
 tells first, `validates_at` steps with `losses`, `is_deaf` to signals and to the pipe's end.
 """
 
@@ -40,8 +40,15 @@ class Run:
         while not self.is_stopping and time.monotonic() < deadline:
             time.sleep(0.01)
 
+    def last_step(self):
+        last = self.plan.get("dies_at")
+        if not isinstance(last, list):
+            return last
+        starts = (self.folder / "events.jsonl").read_text().count('"started"')
+        return last[starts - 1]
+
     def step(self, step):
-        if step == self.plan.get("dies_at"):
+        if step == self.last_step():
             os.kill(os.getpid(), signal.SIGKILL)
         if step == self.plan.get("waits_at"):
             self.wait()

@@ -54,6 +54,7 @@ class Room:
         self.told = []
         self.promoted = []
         self.promoter = Promoter()
+        self.former = set()
         self.free = PLENTY
         self.monotonic = 0.0
         self.runs = TrainingRuns(desk.db)
@@ -69,6 +70,7 @@ class Room:
             show=show,
             executor=self.promoter,
             approvals_needed=approvals_needed,
+            is_approver=self.is_approver,
             on_promoted=self.note,
         )
         self.supervision = Supervision(
@@ -92,6 +94,9 @@ class Room:
             models=self.models,
             on_event=self.told.append,
         )
+
+    async def is_approver(self, user_id):
+        return user_id not in self.former
 
     async def note(self, promotion):
         self.promoted.append(promotion)

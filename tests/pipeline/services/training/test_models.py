@@ -45,6 +45,20 @@ async def test_a_reaction_taken_back_counts_no_more(room, validated):
     assert await room.training.vote_standing(run.id, 2) == standing
 
 
+@pytest.mark.parametrize("door", ["reaction", "command"])
+async def test_who_has_lost_the_role_since_has_no_vote(room, validated, door):
+    room.wire(approvals_needed=2)
+    run = await validated(2)
+    if door == "command":
+        await room.training.vote(run.id, 2, ANN)
+    else:
+        await room.training.sync_votes(run.id, 2, frozenset({ANN}))
+    room.former.add(ANN)
+    standing = await room.training.vote(run.id, 2, BEN)
+    assert (standing.voters, standing.promotion) == ({BEN}, None)
+    assert room.promoter.calls == []
+
+
 async def test_what_is_said_again_promotes_nothing_again(room, validated):
     run = await validated(2)
     await room.training.sync_votes(run.id, 2, frozenset({ANN}))

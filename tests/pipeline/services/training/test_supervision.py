@@ -116,6 +116,15 @@ async def test_a_trainer_that_always_dies_without_a_new_step_is_given_up_with_ch
     assert not room.trainers()
 
 
+async def test_steps_that_are_not_saved_are_no_progress(room):
+    run = await room.start(dies_at=[5, 2, 4, 2, 4, 2])
+    async with room.supervised():
+        failed = await room.reaches(run, state=S.FAILED)
+    assert "in a row" in failed.error
+    events = (room.path / "models" / run.name / "events.jsonl").read_text()
+    assert events.count('"started"') == 4
+
+
 async def test_a_trainer_that_gets_further_each_time_is_begun_again_more_often(room):
     run = await room.start(steps=12, validates_at=list(range(1, 13)), dies_at=2)
     async with room.supervised():
