@@ -140,8 +140,9 @@ def wait_briefly():
 
 
 def train_briefly():
-    """Settings that Discord does not ask for: few pictures are drawn besides the training, and
-    one thread computes, as many tests share the processors."""
+    """Settings that Discord does not ask for: checkpoints come soon, few pictures are drawn
+    besides the training, and one thread computes, as many tests share the processors."""
+    recipes.CHECKPOINTS = 40
     brief = {"num_class_images": 2, "validation_inference_steps": 2}
     recipes.TrainingConfig = functools.partial(recipes.TrainingConfig, **brief)
     StudioConfig.model_fields["drawings"].default = ImagesConfig(candidates=1, steps=2)

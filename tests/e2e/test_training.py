@@ -16,8 +16,8 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
 LABEL = "1 to 10 pictures, as JPEG, PNG or WebP"
-STEPS = 160
-"""More than are done before the pause; pictures are shown after every 20."""
+STEPS = 800
+"""More than are done before the pause; the launcher has a checkpoint after every 20."""
 FIRST, SECOND = 20, 40
 CHARACTER = "Boxy"
 
