@@ -25,6 +25,7 @@ DECODERS = ("JPEG", "PNG", "WEBP")
 LARGEST_PIXELS = 40_000_000
 LARGEST_BYTES = 100 * 1024 * 1024
 LARGEST_CAPTION = 4096
+"""Letters; an encoder reads 77 tokens of them."""
 CROPS = 8
 """Random crops per picture: each is encoded once, before the first step."""
 
@@ -68,13 +69,18 @@ def load(picture: Picture, resolution: int) -> Image.Image:
         image = _decoded(data, picture.path)
     except TrainingError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning) as error:
+    except Exception as error:  # decoders let out what they meet in torn bytes, struct.error say
         raise TrainingError(
             f"{picture.path} is not a whole PNG, JPEG or WebP picture; replace or remove it."
         ) from error
     scale = resolution / min(image.size)
-    size = [max(resolution, round(side * scale)) for side in image.size]
-    return image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+    width, height = (max(resolution, round(side * scale)) for side in image.size)
+    if width * height > LARGEST_PIXELS:
+        raise TrainingError(
+            f"{picture.path} is a strip of {image.width}x{image.height} pixels; "
+            "cut it nearer to a square."
+        )
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def crops(size: tuple[int, int], resolution: int, *, center: bool) -> int:
@@ -101,7 +107,14 @@ def _decoded(data: bytes, path: Path) -> Image.Image:
                 )
             opened.seek(0)  # the first frame of an animation
             upright = ImageOps.exif_transpose(opened)
-            return _on_white(upright).convert("RGB")
+            return _on_white(_of_8_bits(upright)).convert("RGB")
+
+
+def _of_8_bits(image: Image.Image) -> Image.Image:
+    """Pillow makes white of whatever is above 255 in a grey picture of 16 bits."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).astype(np.uint8))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -118,7 +131,8 @@ def _caption(path: Path) -> str | None:
     if not file.is_file():
         return None
     try:
-        text = " ".join(file.read_bytes()[:LARGEST_CAPTION].decode("utf-8").split())
+        with file.open(encoding="utf-8-sig") as opened:  # some editors begin a file with a mark
+            text = " ".join(opened.read(LARGEST_CAPTION).split())
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{file} is not UTF-8 text; save it as that.") from error
     return text or None

@@ -16,6 +16,8 @@ from training.errors import TrainingError
 
 LARGEST_HEADER = 16 * 1024 * 1024
 """Bytes; the header of SDXL's denoiser has a quarter of a million."""
+MOST_SIDES = 8
+"""Of one tensor; networks have up to 5, and a product of a million sides takes hours."""
 ITEM_BYTES = {
     **dict.fromkeys(("F64", "I64", "U64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -75,7 +77,8 @@ def _tensors(data: dict[str, Any], *, first_byte: int) -> dict[str, Tensor]:
             continue
         begin, end = entry["data_offsets"]
         shape = tuple(entry["shape"])
-        if any(type(number) is not int or number < 0 for number in (begin, end, *shape)):
+        whole = all(type(number) is int and number >= 0 for number in (begin, end, *shape))
+        if not whole or len(shape) > MOST_SIDES:
             raise ValueError(name)
         tensor = Tensor(entry["dtype"], shape, first_byte + begin, end - begin)
         if tensor.numbers * ITEM_BYTES[tensor.dtype] != tensor.size_bytes:

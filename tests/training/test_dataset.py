@@ -37,6 +37,28 @@ def test_a_caption_beside_a_picture_is_its_prompt(tmp_path):
     ]
 
 
+def test_a_caption_may_begin_with_a_mark_of_its_encoding(tmp_path):
+    picture(tmp_path / "p", "a.png")
+    (tmp_path / "p" / "a.txt").write_text("a dog asleep", encoding="utf-8-sig")
+    [found] = find_pictures(tmp_path / "p", "a dog")
+    assert found.prompt == "a dog asleep"
+
+
+def test_a_long_caption_is_cut_between_letters(tmp_path):
+    picture(tmp_path / "p", "a.png")
+    (tmp_path / "p" / "a.txt").write_text("é" + "ü" * 5000, encoding="utf-8")
+    [found] = find_pictures(tmp_path / "p", "a dog")
+    assert found.prompt == "é" + "ü" * 4095
+
+
+def with_torn_exif(path):
+    """A picture that must be turned, and a tag whose number does not fit what it holds."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "hello"
+    Image.new("RGB", (8, 8)).save(path, "JPEG", exif=exif)
+    path.write_bytes(path.read_bytes().replace(b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02"))
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -44,8 +66,9 @@ def test_a_caption_beside_a_picture_is_its_prompt(tmp_path):
         lambda path: path.write_bytes(path.read_bytes()[:-40]),
         lambda path: Image.new("RGB", (8, 8)).save(path, format="BMP"),
         lambda path: path.write_bytes(b""),
+        with_torn_exif,
     ],
-    ids=["text", "cut short", "another decoder", "empty"],
+    ids=["text", "cut short", "another decoder", "empty", "torn EXIF"],
 )
 def test_a_broken_picture_is_a_sentence_that_names_it(tmp_path, write):
     rng = np.random.default_rng(1)
@@ -64,6 +87,20 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
     [found] = find_pictures(tmp_path, "a dog")
     with pytest.raises(TrainingError, match=r"huge\.png has 9000x9000 pixels"):
         load(found, 32)
+
+
+def test_a_strip_is_refused_before_it_is_made_a_thousand_times_as_large(tmp_path):
+    Image.new("RGB", (2, 20_000)).save(tmp_path / "strip.png")
+    [found] = find_pictures(tmp_path, "a dog")
+    with pytest.raises(TrainingError, match=r"strip\.png is a strip of 2x20000 pixels; cut it"):
+        load(found, 512)
+
+
+def test_a_grey_picture_of_16_bits_keeps_its_greys(tmp_path):
+    greys = np.linspace(0, 65535, 256).astype(np.uint16).repeat(256).reshape(256, 256)
+    Image.fromarray(greys).save(tmp_path / "grey.png")
+    [found] = find_pictures(tmp_path, "a dog")
+    assert [load(found, 256).getpixel((9, y))[0] for y in (0, 128, 255)] == [0, 128, 255]
 
 
 def test_an_empty_folder_and_a_missing_one_are_sentences(tmp_path):

@@ -48,6 +48,7 @@ def with_a(**changes):
         with_a(shape=[-2, -3]),
         with_a(shape=[2.0, 3]),
         with_a(shape="23"),
+        with_a(shape=[*[10**18] * 500_000, 0], data_offsets=[0, 0]),
         with_a(data_offsets=[0, 25]),
         with_a(data_offsets=[2, 26]),
         with_a(data_offsets=[0]),
