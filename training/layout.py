@@ -6,7 +6,7 @@ What it names as a class must be known, so that no code of a base ever runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "safety_checker": frozenset({"StableDiffusionSafetyChecker"}),
     "image_encoder": frozenset(),
 }
+LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion"})
+"""Where those classes are looked for: any other name would be imported."""
 NEEDED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 TOKENIZERS = (("vocab.json", "merges.txt"), ("tokenizer.json",))
 LARGEST_JSON = 16 * 1024 * 1024
@@ -67,9 +69,10 @@ def check_index(path: Path) -> None:
     for name, value in parts.items():
         if value == [None, None]:
             continue
-        if len(value) != 2 or value[1] not in ALLOWED.get(name, ()):
+        library, kind = value if len(value) == 2 else (None, None)
+        if not (_among(library, LIBRARIES) and _among(kind, ALLOWED.get(name, ()))):
             raise TrainingError(
-                f"{path / 'model_index.json'} names {value[-1] if value else None} as {name}, "
+                f"{path / 'model_index.json'} names {'.'.join(map(str, value))} as {name}, "
                 "which is not among the classes that may be loaded; use another copy of the base."
             )
     for name in NEEDED:
@@ -87,6 +90,8 @@ def files_of(path: Path) -> Iterator[Path]:
     folder = path / "tokenizer"
     if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise TrainingError(f"{folder} has no vocab.json and merges.txt; fetch the base again.")
+    # It says how many words fit; without it texts of any length would go to the encoder.
+    _there(folder / "tokenizer_config.json")
     yield from sorted(file for file in folder.iterdir() if file.suffix in (".json", ".txt"))
 
 
@@ -97,8 +102,14 @@ def _there(file: Path) -> Path:
 
 
 def _weights(folder: Path, name: str) -> Path:
+    if (folder / f"{name}.index.json").exists():  # diffusers would prefer it to the whole file
+        raise TrainingError(f"{folder} has its weights in pieces; use a copy that has {name}.")
     if (folder / name).is_file():
         return folder / name
+    if half := next(folder.glob(name.replace(".safetensors", ".*.safetensors")), None):
+        raise TrainingError(
+            f"{folder} has {half.name} only; copy it to {name} there, or use a copy that has it."
+        )
     if any(file.suffix in PICKLES for file in folder.glob("*")):
         raise TrainingError(
             f"{folder} has its weights as pickle, which can run code when it is read; "
@@ -117,12 +128,17 @@ def refuse_leaving(file: Path, base: Path) -> None:
 def check_config(path: Path, part: str) -> None:
     file = path / part / CONFIGS[part]
     data = read_json(file)
-    named = {data["_class_name"]} if "_class_name" in data else set(data.get("architectures") or ())
-    if not named <= ALLOWED[part]:
+    named = [data["_class_name"]] if "_class_name" in data else data.get("architectures") or []
+    if not (isinstance(named, list) and all(_among(kind, ALLOWED[part]) for kind in named)):
         raise TrainingError(
-            f"{file} names {', '.join(map(str, named))}, which is not among the classes that may "
-            "be loaded; use another copy of the base."
+            f"{file} names {named}, which is not among the classes that may be loaded; "
+            "use another copy of the base."
         )
+
+
+def _among(name: Any, known: Container[str]) -> bool:
+    """JSON may hold lists where a name belongs."""
+    return isinstance(name, str) and name in known
 
 
 def prediction_type(path: Path) -> str:

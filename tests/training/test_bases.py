@@ -121,6 +121,9 @@ def test_a_tokenizer_without_words_is_refused(base, refusal):
         ("controlnet", ["diffusers", "ControlNetModel"]),
         ("image_encoder", ["transformers", "CLIPVisionModelWithProjection"]),
         ("unet", []),
+        ("unet", ["a_module_beside", "UNet2DConditionModel"]),
+        ("unet", ["diffusers", ["UNet2DConditionModel"]]),
+        ("scheduler", [None, "DDIMScheduler"]),
     ],
 )
 def test_a_class_that_is_not_known_is_refused(edit, refusal, part, value):
@@ -141,6 +144,9 @@ def test_another_pipeline_is_refused(edit, refusal):
         ("unet/config.json", {"_class_name": "UNet3DConditionModel"}),
         ("text_encoder/config.json", {"architectures": ["EvilModel"]}),
         ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}),
+        ("unet/config.json", {"_class_name": ["UNet2DConditionModel"]}),
+        ("text_encoder/config.json", {"architectures": 7}),
+        ("text_encoder/config.json", {"architectures": [["CLIPTextModel"]]}),
     ],
 )
 def test_a_part_of_another_class_is_refused(edit, refusal, file, named):
@@ -164,6 +170,23 @@ def test_a_safety_checker_may_be_named_and_need_not_be_there(edit, base):
     edit("model_index.json", safety_checker=checker)
     edit("model_index.json", feature_extractor=["transformers", "CLIPImageProcessor"])
     assert open_base(base).path == base
+
+
+def test_a_tokenizer_that_does_not_say_how_much_fits_is_refused(base, refusal):
+    (base / "tokenizer" / "tokenizer_config.json").unlink()
+    assert "tokenizer_config.json is missing" in refusal()
+
+
+def test_weights_in_pieces_are_refused_also_beside_whole_ones(base, refusal):
+    index = base / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text('{"weight_map": {}}')
+    assert "has its weights in pieces; use a copy that has diffusion_pytorch_model" in refusal()
+
+
+def test_a_base_with_nothing_but_half_precision_is_told_the_name_that_is_read(base, refusal):
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".fp16.safetensors"))
+    assert "has diffusion_pytorch_model.fp16.safetensors only; copy it to" in refusal()
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".ckpt"])
