@@ -54,22 +54,31 @@ def find_base(bases: Path, name: str | None) -> Base:
 
 
 def recipe(
-    character: Character, base: Base, *, folder: Path, pictures: Path, steps: int, inside: Path
+    character: Character,
+    base: Base,
+    *,
+    folder: Path,
+    pictures: Path,
+    class_pictures: Path,
+    steps: int,
+    inside: Path,
 ) -> str:
     """The settings of a run as YAML; UserError when a path would leave `inside`.
 
     Paths are relative to the run's folder, so that DATA_DIR can move.
     """
+    here = folder.resolve()
     noun = character.class_noun or character.species.casefold()
     prompt = f"a drawing of {TOKEN} {noun}"
     every = max(1, steps // CHECKPOINTS)
     settings = TrainingConfig(
-        base_model=os.path.relpath(base.path, folder.resolve()),
+        base_model=os.path.relpath(base.path.resolve(), here),
         character=character.name,
         output_dir=Path(),
         instance_data_dir=pictures.relative_to(folder),
         instance_prompt=prompt,
         with_prior_preservation=True,
+        class_data_dir=Path(os.path.relpath(class_pictures.resolve(), here)),
         class_prompt=f"a drawing of a {noun}",
         resolution=resolution_of(base),
         max_train_steps=steps,

@@ -53,7 +53,8 @@ def ensure(
     if missing and not stop():
         series.describe()
         _draw(series, missing, config, painter(), events, stop)
-    return sorted([*series.by_people(), *series.by_us()], key=lambda path: path.name)
+    # No more than wanted: those that another run had drawn beyond would make this one another.
+    return sorted([*series.by_people(), *series.by_us(wanted)], key=lambda path: path.name)
 
 
 class _Series:
@@ -67,8 +68,8 @@ class _Series:
     def path(self, number: int) -> Path:
         return self._folder / f"class_{self._key}_{number:05}.png"
 
-    def by_us(self) -> list[Path]:
-        return [path for path in self._folder.glob(f"class_{self._key}_*.png") if _is_ours(path)]
+    def by_us(self, wanted: int) -> list[Path]:
+        return [path for path in map(self.path, range(wanted)) if path.is_file()]
 
     def by_people(self) -> list[Path]:
         return [

@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.recipes import ADVICE, FEWEST_PICTURES, check_steps, find_base, recipe
 from pipeline.services.models import Models, Standing
 from pipeline.services.supervision import Supervision
+from pipeline.services.uploads import pictures_folder
 from pipeline.shows import Character, Show
 from pipeline.trainer import CONFIG_FILE, refuse_without_packages
 from storage.database import Database
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 BASES = "bases"
 MODELS = "models"
+CLASS_PICTURES = "class_images"
+"""Beside a character's pictures: what a base has drawn serves every run of the character."""
 PICTURES = "pictures"
 """In a run's folder: what it learns from, so that later uploads do not change it."""
 RESUMABLE = (TrainingState.PAUSED, TrainingState.STOPPED, TrainingState.FAILED)
@@ -103,6 +106,7 @@ class Training:
                 found,
                 folder=folder,
                 pictures=folder / PICTURES,
+                class_pictures=self._folder.path / pictures_folder(chosen.name) / CLASS_PICTURES,
                 steps=count,
                 inside=self._folder.path,
             )

@@ -1,7 +1,9 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.recipes import recipe, resolution_of
 from pipeline.shows import load_show
 from training.config import parse_config
@@ -12,18 +14,23 @@ def base(path, unet=None, vae=None):
     return SimpleNamespace(path=path, config=configs.__getitem__)
 
 
-def settings(tmp_path, steps=800, **values):
+def written(data_dir, steps=800, **values):
     character = load_show("butcher_and_nutsy").character("Nutsy").model_copy(update=values)
-    folder = tmp_path / "models" / "nutsy-1"
-    text = recipe(
+    folder = data_dir / "models" / "nutsy-1"
+    return recipe(
         character,
-        base(tmp_path / "bases" / "sd15"),
+        base(data_dir / "bases" / "sd15"),
         folder=folder,
         pictures=folder / "pictures",
+        class_pictures=data_dir / "training" / "nutsy" / "class_images",
         steps=steps,
-        inside=tmp_path,
+        inside=data_dir,
     )
-    return parse_config(text, relative_to=folder)
+
+
+def settings(tmp_path, **values):
+    text = written(tmp_path, **values)
+    return parse_config(text, relative_to=tmp_path / "models" / "nutsy-1")
 
 
 def test_a_network_is_told_the_species_unless_the_show_has_a_better_word(tmp_path):
@@ -38,6 +45,25 @@ def test_a_run_has_about_eight_checkpoints_and_people_see_each(tmp_path, steps, 
     config = settings(tmp_path, steps=steps)
     assert (config.checkpointing_steps, config.validation_steps) == (every, every)
     assert len(config.validation_prompts) == 4
+
+
+def test_what_the_base_draws_serves_every_run_of_a_character_wherever_the_folder_is(tmp_path):
+    before, after = tmp_path / "before", tmp_path / "after"
+    (before / "models" / "nutsy-1").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(before)
+    text = written(tmp_path / "link")
+    before.rename(after)
+    config = parse_config(text, relative_to=after / "models" / "nutsy-1")
+    shared = after / "training" / "nutsy" / "class_images"
+    assert config.class_images_dir.resolve() == shared
+    assert Path(config.base_model).resolve() == after / "bases" / "sd15"
+
+
+def test_class_pictures_outside_of_the_folder_are_refused(tmp_path):
+    (tmp_path / "data" / "training").mkdir(parents=True)
+    (tmp_path / "data" / "training" / "nutsy").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="class_data_dir lies outside"):
+        written(tmp_path / "data")
 
 
 def test_every_checkpoint_that_was_shown_is_kept(tmp_path):

@@ -111,6 +111,14 @@ def test_what_a_stop_left_out_is_drawn_later_as_it_would_have_been(prior, tmp_pa
     assert contents(rest) == contents(whole)
 
 
+def test_what_a_run_that_wanted_more_has_left_does_not_change_this_one(prior):
+    first = make(prior(), Crayon())
+    more = make(prior(num_class_images=9), Crayon())
+
+    assert make(prior(), Crayon()) == first == more[:6]
+    assert len(more) == 9
+
+
 def test_a_picture_that_got_lost_is_drawn_again_as_it_was(prior):
     config = prior()
     paths = make(config, Crayon(batch=4))

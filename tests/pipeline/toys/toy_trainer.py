@@ -1,8 +1,9 @@
 """A trainer without a network: counts, tells and saves its steps, and obeys as the real one does.
 
 `plan.json` in the folder of the run says what happens: `steps`, `waits_at` a step until it is told
-to stop, `dies_at` a step by SIGKILL (or steps, one for each start), `exits` with a code before the first step, `lines` that it
-tells first, `validates_at` steps with `losses`, `is_deaf` to signals and to the pipe's end.
+to stop, `dies_at` a step by SIGKILL (or steps, one for each start), `exits` with a code before the
+first step, `lines` that it tells first, `validates_at` steps with `losses`, `is_deaf` to signals
+and to the pipe's end.
 """
 
 import fcntl

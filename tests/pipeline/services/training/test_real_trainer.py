@@ -60,6 +60,8 @@ async def test_a_character_is_trained_paused_resumed_and_promoted(real):
         finished = await real.reaches(run, state=S.FINISHED)
     assert (finished.step, finished.error, finished.restarts) == (4, "", 0)
     assert (folder / "model_info.json").is_file()
+    shared = real.path / "training" / "butcher" / "class_images"
+    assert len(list(shared.glob("class_*.png"))) == 2
     first = (await validations())[0]
     assert (real.path / first.folder / "image_00.png").is_file()
 
