@@ -47,12 +47,13 @@ class State:
     optimizer: Optimizer
     ema: Ema | None
     scaler: Any
+    """Of losses, lest small gradients vanish in fp16; elsewhere None."""
 
 
 def save(state: State, run_folder: Path, identity: Mapping[str, Setting]) -> Path:
     """The checkpoint's folder; TrainingError leaves the older ones as they were."""
     folder = run_folder / folder_name(state.step)
-    scaler = dict(state.scaler.state_dict())
+    scaler = {} if state.scaler is None else dict(state.scaler.state_dict())
     manifest = Manifest(step=state.step, identity=dict(identity), scaler=scaler, files={})
     try:
         with whole_folder(folder) as aside:
@@ -73,12 +74,14 @@ def restore(
     identity: Mapping[str, Setting],
     *,
     warn: Callable[[str], None],
+    clean: bool = True,
 ) -> Path | None:
     """Set `state` to the newest checkpoint that is whole; a damaged one is named and skipped.
 
     None when there is none. TrainingError when the run was begun differently.
     """
-    _delete_leftovers(run_folder)
+    if clean:
+        _delete_leftovers(run_folder)
     for folder in _newest_first(run_folder, warn):
         try:
             manifest = read_manifest(folder)
@@ -187,7 +190,7 @@ def _load(folder: Path, manifest: Manifest, state: State) -> None:
     state.optimizer.set(read[OPTIMIZER_FILE])
     if state.ema is not None:
         state.ema.set(read[EMA_FILE])
-    if manifest.scaler:
+    if state.scaler is not None:
         state.scaler.load_state_dict(manifest.scaler)
     state.step = manifest.step
 

@@ -7,6 +7,7 @@ not listed here is an error that names it.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -159,6 +160,24 @@ def parse_config(text: str, *, relative_to: Path, name: str = "the settings") ->
 def config_text(config: TrainingConfig) -> str:
     """As YAML that `parse_config` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
+
+def movable(config: TrainingConfig) -> TrainingConfig:
+    """With paths relative to its output folder: for a file there, which then moves with them."""
+    folder = config.output_dir.resolve()
+
+    def relative(path: Path | str) -> str:
+        return os.path.relpath(Path(path).resolve(), folder)
+
+    names = ("output_dir", "logging_dir", "instance_data_dir", "class_data_dir")
+    paths = {name: getattr(config, name) for name in names}
+    places: dict[str, Any] = {
+        name: None if path is None else Path(relative(path)) for name, path in paths.items()
+    }
+    # Without a commit it can only be a folder.
+    if config.revision is None:
+        places["base_model"] = relative(config.base_model)
+    return config.model_copy(update=places)
 
 
 def config_hash(config: TrainingConfig) -> str:

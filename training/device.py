@@ -1,8 +1,8 @@
-"""Where a run computes and how exactly.
+"""Where a run computes and how exactly: an Accelerator for mixed precision and several GPUs.
 
-Mixed precision is torch's own autocast and scaler rather than accelerate's: accelerate wraps the
-models and the optimizer, saves state as pickles, and reads losses back; one process per character
-is all we need, and its state stays ours.
+Of accelerate we take autocast, the scaling of losses, clipping and the talk between processes. Not
+its data loaders, which put random numbers and order into global streams, nor its `save_state`,
+which pickles: what a run needs to go on exactly is a function of the step or in our checkpoints.
 """
 
 from __future__ import annotations
@@ -12,36 +12,45 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin
 
 from training.config import TrainingConfig
 from training.errors import TrainingError
+from training.ranks import join
 
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+SHARDED = ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_MEGATRON_LM")
 
 
 @dataclass(frozen=True)
 class Place:
-    device: Any
-    precision: str
-    """`no`, `fp16` or `bf16`."""
+    accelerator: Any
+
+    @property
+    def device(self) -> Any:
+        return self.accelerator.device
+
+    @property
+    def precision(self) -> str:
+        """`no`, `fp16` or `bf16`."""
+        return str(self.accelerator.mixed_precision)
 
     @property
     def name(self) -> str:
         on_gpu = self.device.type == "cuda"
-        return str(torch.cuda.get_device_name(self.device)) if on_gpu else "CPU"
+        name = str(torch.cuda.get_device_name(self.device)) if on_gpu else "CPU"
+        count = self.accelerator.num_processes
+        return name if count == 1 else f"{count} x {name}"
 
     def autocast(self) -> Any:
-        half = HALVES.get(self.precision)
-        return torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+        return self.accelerator.autocast()
 
     @property
     def half(self) -> Any:
         """What frozen weights are kept in, or None; a CPU has room for fp32."""
         return HALVES.get(self.precision) if self.device.type == "cuda" else None
-
-    def scaler(self) -> Any:
-        """Of losses, lest small gradients vanish in fp16; elsewhere it does nothing."""
-        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
     def send(self, tensor: Any) -> Any:
         """To the device, without waiting for it."""
@@ -69,7 +78,26 @@ def place_on(device: Any, config: TrainingConfig) -> Place:
         precision = "no" if device.type == "cpu" else _half_of_the_gpu()
     if precision == "fp16" and device.type == "cpu":
         raise TrainingError("A CPU cannot train in fp16; set mixed_precision to no or bf16.")
-    return Place(device, precision)
+    return Place(_accelerator(device, precision))
+
+
+def _accelerator(device: Any, precision: str) -> Any:
+    if sharded := [name for name in SHARDED if os.environ.get(name, "false").lower() == "true"]:
+        raise TrainingError(
+            f"{sharded[0]} is set, and training does not split a network between GPUs; "
+            "use `accelerate launch --multi_gpu`."
+        )
+    join(device)
+    # One state per process, which refuses another precision than the first; a process may train
+    # twice, in tests for one, and transformers.TrainingArguments begins anew like this as well.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    # Parts of a batch are added up by the loop; given so, the environment has no say in it.
+    one_part = GradientAccumulationPlugin(num_steps=1)
+    return Accelerator(
+        mixed_precision=precision,
+        cpu=device.type == "cpu",
+        gradient_accumulation_plugin=one_part,
+    )
 
 
 def _half_of_the_gpu() -> str:

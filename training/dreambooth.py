@@ -12,14 +12,15 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.bases import go_offline
-from training.config import TrainingConfig, config_text, load_config
+from training.config import TrainingConfig, config_text, load_config, movable
 from training.errors import TrainingError
 from training.files import whole_file
+from training.launch import is_main, processes
 from training.lock import hold
 from training.manifest import checkpoint_folders, checkpoints
 from training.model_info import CONFIG_FILE
@@ -49,17 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(argv)
     stop = StopRequest()
-    stop.on_signals()
+    stop.on_signals(alone=processes() == 1)
     if given.with_parent:
         stop.on_end_of_parent()
     _speak_plainly()
     try:
         config = load_config(given.config)
-        with hold(config.output_dir):
+        with hold(config.output_dir) if is_main() else nullcontext():
             return _train_and_tell(config, resume=given.resume, stop=stop)
     except TrainingError as error:
         sys.stderr.write(f"{error}\n")
         return REFUSED
+
+
+class Unheard(EventLog):
+    """Of the processes that only compute."""
+
+    def tell(self, event: Event) -> None:
+        pass
 
 
 def never() -> bool:
@@ -83,14 +91,22 @@ def train(
     go_offline()
     refuse_broken_torchvision()
     from training.preparation import prepare
+    from training.ranks import leave
 
-    run = prepare(config, stop=stop, events=events)
-    if run is None:
-        step = max(checkpoints(config.output_dir), default=0)
-        events.tell(Event(kind=EventKind.STOPPED, step=step, steps=config.max_train_steps))
-        return min(step, config.max_train_steps - 1)
-    with whole_file(config.output_dir / CONFIG_FILE) as aside:
-        aside.write_text(config_text(config), encoding="utf-8")
+    try:
+        run = prepare(config, stop=stop, events=events)
+        if run is None:
+            step = max(checkpoints(config.output_dir), default=0)
+            events.tell(Event(kind=EventKind.STOPPED, step=step, steps=config.max_train_steps))
+            return min(step, config.max_train_steps - 1)
+        if run.ranks.is_main:
+            _keep_settings(config)
+        return _fit_in_memory(run, stop=stop, events=events)
+    finally:
+        leave()
+
+
+def _fit_in_memory(run: Run, *, stop: Callable[[], bool], events: EventLog) -> int:
     import torch
 
     try:
@@ -104,52 +120,58 @@ def train(
 
 def fit(run: Run, *, stop: Callable[[], bool], events: EventLog) -> int:
     """Steps, checkpoints and validations up to the end or to a stop; then the result."""
-    import torch
-
-    from training.result import write_result
+    from training.ranks import LostRank
     from training.telling import Teller
 
-    config, state, optimizer = run.config, run.state, run.state.optimizer
-    parameters = list(state.weights.parameters.values())
-    place = run.family.place
+    config, state = run.config, run.state
     teller = Teller(config, events, begun_at=state.step)
-    teller.tell_start(place.name)
+    teller.tell_start(run.family.place.name)
     if run.saved is not None:  # a kill may have come between a checkpoint and its validation
         _validate_if_due(run, teller)
 
-    while state.step < config.max_train_steps and not stop():
-        teller.begin_step()
-        # Layers draw from the global generators (dropout), whose state is not saved: it is a
-        # function of the step, too, and nothing that happens between steps changes it.
-        run.randomness.pin("step", state.step)
-        optimizer.set_rate(rate_at(config, state.step))
-        for part in range(config.gradient_accumulation_steps):
-            loss = run.objective.loss(state.step, part)
-            state.scaler.scale(loss / config.gradient_accumulation_steps).backward()
-            teller.add_loss(loss)
-        state.scaler.unscale_(optimizer.adam)
-        torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-        state.scaler.step(optimizer.adam)  # leaves the step out when fp16 overflowed
-        state.scaler.update()
-        optimizer.adam.zero_grad(set_to_none=True)
-        state.step += 1
-        if state.ema is not None:
-            state.ema.update(state.step)
-        teller.end_step(state.step)
-        if _is_due(config.checkpointing_steps, run) or _is_due(config.validation_steps, run):
-            _save(run, teller)  # also for a validation: people may promote what they see
-            _validate_if_due(run, teller)
+    try:
+        while state.step < config.max_train_steps and not run.ranks.agree(stop(), step=state.step):
+            teller.begin_step()
+            _learn(run, teller)
+            teller.end_step(state.step)
+            if _is_due(config.checkpointing_steps, run) or _is_due(config.validation_steps, run):
+                _save(run, teller)  # also for a validation: people may promote what they see
+                _validate_if_due(run, teller)
+    except LostRank:
+        _save(run, teller)
+        raise
 
     teller.tell_step()
+    _save(run, teller)
     if state.step < config.max_train_steps:
-        if state.step > 0:
-            _save(run, teller)
         teller.tell_end(EventKind.STOPPED)
         return state.step
-    checkpoint = _save(run, teller)
-    write_result(config, run.base, checkpoint)
+    _write_result(run)
     teller.tell_end(EventKind.FINISHED)
     return state.step
+
+
+def _learn(run: Run, teller: Teller) -> None:
+    """One step; losing another process ends it before anything of the state has changed."""
+    config, state, accelerator = run.config, run.state, run.family.place.accelerator
+    parameters = list(state.weights.parameters.values())
+    # Layers draw from the global generators (dropout), whose state is not saved: it is a
+    # function of the step, too, and nothing that happens between steps changes it.
+    run.randomness.pin("step", state.step, *run.ranks.counters)
+    state.optimizer.set_rate(rate_at(config, state.step))
+    for part in range(config.gradient_accumulation_steps):
+        loss = run.objective.loss(state.step, part)
+        accelerator.backward(loss / config.gradient_accumulation_steps)
+        teller.add_loss(loss)
+    run.ranks.average_gradients(parameters)
+    accelerator.clip_grad_norm_(
+        parameters, config.max_grad_norm
+    )  # as they are without fp16's scale
+    run.updates.step()  # leaves it out when fp16 overflowed
+    run.updates.zero_grad()
+    state.step += 1
+    if state.ema is not None:
+        state.ema.update(state.step)
 
 
 def _is_due(every: int, run: Run) -> bool:
@@ -158,26 +180,44 @@ def _is_due(every: int, run: Run) -> bool:
     return every > 0 and (step % every == 0 or step == run.config.max_train_steps)
 
 
-def _save(run: Run, teller: Teller) -> Path:
+def _save(run: Run, teller: Teller) -> None:
     """A checkpoint of the state as it is, unless there is one; then older ones may go."""
     from training.checkpoints import prune, save
     from training.manifest import folder_name
 
     name = folder_name(run.state.step)
+    if run.state.step == 0 or not run.ranks.is_main:
+        return
     if run.saved is None or run.saved.name != name:
         teller.tell_step()  # first of all: it looks whether the losses are numbers
         run.saved = save(run.state, run.config.output_dir, run.identity)
         teller.tell_checkpoint(run.saved)
         prune(run.config.output_dir, run.config, step=run.state.step)
-    return run.saved
 
 
 def _validate_if_due(run: Run, teller: Teller) -> None:
-    if not _is_due(run.config.validation_steps, run):
+    if not run.ranks.is_main or not _is_due(run.config.validation_steps, run):
         return
     report = run.validator.run(run.state.step)
     teller.tell_validation(report.folder, report.loss)
     _draw_loss(run.config)
+
+
+def _write_result(run: Run) -> None:
+    from training.result import write_result
+
+    if run.saved is not None:  # by the main process
+        write_result(run.config, run.base, run.saved)
+
+
+def _keep_settings(config: TrainingConfig) -> None:
+    """In the run's folder, for whoever goes on with it or promotes from it, also moved."""
+    file = config.output_dir / CONFIG_FILE
+    with suppress(TrainingError):  # there is none yet, or one of another version
+        if load_config(file) == config:
+            return
+    with whole_file(file) as aside:
+        aside.write_text(config_text(movable(config)), encoding="utf-8")
 
 
 def _draw_loss(config: TrainingConfig) -> None:
@@ -189,10 +229,11 @@ def _draw_loss(config: TrainingConfig) -> None:
 
 
 def _train_and_tell(config: TrainingConfig, *, resume: bool, stop: Callable[[], bool]) -> int:
-    events = EventLog(config.output_dir)
+    events = EventLog(config.output_dir) if is_main() else Unheard(config.output_dir)
     try:
         reached = train(config, resume=resume, stop=stop, events=events)
-        _draw_loss(config)
+        if is_main():
+            _draw_loss(config)
     except OSError as error:
         if error.errno not in FULL:
             raise

@@ -27,6 +27,7 @@ WORDS = {
     "base": "the base model",
     "torch": "PyTorch",
     "threads": "the number of threads (OMP_NUM_THREADS)",
+    "processes": "the number of processes",
 }
 
 
@@ -42,6 +43,7 @@ def identity(config: TrainingConfig, base: Base, place: Place, *, data: str) -> 
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "device": str(place.device.type),
+        "processes": int(place.accelerator.num_processes),
     }
     if config.with_prior_preservation:
         found |= {name: getattr(config, name) for name in ("class_prompt", "num_class_images")}

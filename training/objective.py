@@ -15,7 +15,17 @@ from training.streams import Sample, Stream
 class Objective:
     """Streams are the character's pictures and, with prior preservation, those of its class."""
 
-    def __init__(self, family: Family, streams: Sequence[Stream], config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        family: Family,
+        streams: Sequence[Stream],
+        config: TrainingConfig,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """Of process `rank` of `ranks`, which share the draws of a step."""
+        self._rank, self._ranks = rank, ranks
         self._family = family
         self._streams = streams
         self._config = config
@@ -25,7 +35,8 @@ class Objective:
     def loss(self, step: int, part: int) -> Any:
         """Of the `part`-th batch that adds to the gradient of a step, on the device."""
         size = self._config.train_batch_size
-        first = (step * self._config.gradient_accumulation_steps + part) * size
+        batch = step * self._config.gradient_accumulation_steps + part
+        first = (batch * self._ranks + self._rank) * size
         draws = range(first, first + size)
         # One batch for all streams: half the kernels to launch, and twice as much for each.
         samples = [stream.sample(draw) for stream in self._streams for draw in draws]

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from training import class_images
 from training.bases import Base, find_base
@@ -25,6 +27,7 @@ from training.optimizer import Optimizer
 from training.painter import painter_of
 from training.progress import Event, EventKind, EventLog
 from training.randomness import Randomness
+from training.ranks import Ranks
 from training.streams import Stream, encode
 from training.validation import Validator
 from training.weights import set_free
@@ -44,6 +47,9 @@ class Run:
     objective: Objective
     validator: Validator
     randomness: Randomness
+    ranks: Ranks
+    updates: Any
+    """The optimizer as accelerate steps it: with fp16's scale, and not when that overflowed."""
     saved: Path | None
     """The checkpoint that holds the state as it is."""
 
@@ -53,21 +59,24 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
     base = find_base(config.base_model, config.revision)
     pictures = find_pictures(config.instance_data_dir, config.instance_prompt)
     family = _open(base, config)
+    ranks = Ranks(family.place.accelerator)
     facts = identity(config, base, family.place, data=fingerprint(pictures))
     refuse_other_run(config.output_dir, facts)  # before hours of drawing class images
-    class_pictures = _class_pictures(config, base, family, events, stop)
-    if stop():
+    draw = partial(_class_images, config, base, family, events, stop)
+    paths = draw() if ranks.is_main else []
+    if ranks.agree(stop()):  # the others wait here for the pictures
         return None
+    class_pictures = _class_pictures(config, paths or draw())
     facts["class_data"] = fingerprint(class_pictures) if class_pictures else None
 
     # Encoded before anything is set free or halved: by the base as it is, in fp32.
     _tell_preparing(events, config, f"encoding {len(pictures) + len(class_pictures)} pictures")
     latents = encode(pictures, family, config, stop=stop)
     class_latents = encode(class_pictures, family, config, stop=stop)
-    if stop():
+    if ranks.agree(stop()):
         return None
     state = _first_state(family, config)
-    saved = _go_on(config, state, facts, events)
+    saved = _go_on(config, state, facts, events, clean=ranks.is_main)
 
     randomness = Randomness(config.seed)
     own = Stream("instance", pictures, latents, randomness, family.timesteps)
@@ -78,7 +87,13 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
         identity=facts,
         family=family,
         state=state,
-        objective=Objective(family, [own, prior] if class_pictures else [own], config),
+        objective=Objective(
+            family,
+            [own, prior] if class_pictures else [own],
+            config,
+            rank=ranks.number,
+            ranks=ranks.count,
+        ),
         validator=Validator(
             config,
             family,
@@ -87,6 +102,8 @@ def prepare(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLo
             averaged=lambda: averaged(state),
         ),
         randomness=randomness,
+        ranks=ranks,
+        updates=family.place.accelerator.prepare_optimizer(state.optimizer.adam, False),
         saved=saved,
     )
 
@@ -98,7 +115,7 @@ def _first_state(family: Family, config: TrainingConfig) -> State:
         weights=weights,
         optimizer=Optimizer(weights.parameters, config),
         ema=Ema(weights.parameters, config.ema_decay) if config.use_ema else None,
-        scaler=family.place.scaler(),
+        scaler=family.place.accelerator.scaler,
     )
 
 
@@ -117,20 +134,23 @@ def _open(base: Base, config: TrainingConfig) -> Family:
     return open_family(base, config, device)
 
 
-def _class_pictures(
+def _class_images(
     config: TrainingConfig,
     base: Base,
     family: Family,
     events: EventLog,
     stop: Callable[[], bool],
-) -> Sequence[Picture]:
+) -> list[Path]:
     """Made once, by the base, before anything of it is trained."""
     if not config.with_prior_preservation:
         return []
-    paths = class_images.ensure(
+    return class_images.ensure(
         config, lambda: painter_of(family), events, stop, fingerprint=base.fingerprint
     )
-    if not paths:  # stopped before the first
+
+
+def _class_pictures(config: TrainingConfig, paths: Sequence[Path]) -> list[Picture]:
+    if not paths:
         return []
     found = find_pictures(config.class_images_dir, config.class_prompt or "")
     wanted = {path.name for path in paths}
@@ -139,7 +159,12 @@ def _class_pictures(
 
 
 def _go_on(
-    config: TrainingConfig, state: State, identity: dict[str, Setting], events: EventLog
+    config: TrainingConfig,
+    state: State,
+    identity: dict[str, Setting],
+    events: EventLog,
+    *,
+    clean: bool,
 ) -> Path | None:
     """Set the state to the newest whole checkpoint, if there is one."""
 
@@ -147,7 +172,7 @@ def _go_on(
         log.warning("%s", note)
         events.tell(Event(kind=EventKind.WARNING, steps=config.max_train_steps, note=note))
 
-    folder = restore(state, config.output_dir, identity, warn=warn)
+    folder = restore(state, config.output_dir, identity, warn=warn, clean=clean)
     if folder is None:
         return None
     log.info("Resuming from checkpoint: %s", folder)

@@ -1,4 +1,5 @@
 import importlib.util
+from functools import partial
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from safetensors.torch import load_file
 
 from training import dreambooth
 from training.bases import find_base
-from training.config import load_config
+from training.config import config_text, load_config, movable
 from training.dataset import find_pictures
 from training.errors import TrainingError
 from training.families import open_family
@@ -150,8 +151,31 @@ def test_a_run_tells_what_it_does(settings, train, tmp_path):
     assert steps[-1].loss > 0
     assert steps[-1].learning_rate == 1e-3
     assert steps[-1].seconds_left == 0
-    assert load_config(config.output_dir / "config.yaml") == config
     assert (tmp_path / "logs" / "loss.png").is_file()
+
+
+def test_a_run_keeps_its_settings_with_paths_that_move_with_it(settings, train, tmp_path):
+    settings = partial(settings, max_train_steps=1, logging_dir=tmp_path / "run" / "logs")
+    train(settings())
+    file = settings().output_dir / "config.yaml"
+    assert str(tmp_path) not in file.read_text()
+    assert movable(load_config(file)) == movable(settings())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "run").rename(elsewhere / "run")
+    (tmp_path / "pictures").rename(elsewhere / "pictures")
+    moved = load_config(elsewhere / "run" / "config.yaml")
+    assert moved.instance_data_dir.resolve() == elsewhere / "pictures"
+    assert moved.logging_dir.resolve() == elsewhere / "run" / "logs"
+
+
+def test_the_settings_a_run_was_begun_with_are_left_as_they_are(settings, train, tmp_path):
+    file = tmp_path / "run" / "config.yaml"
+    file.parent.mkdir()
+    text = "# mine\n" + config_text(movable(settings(max_train_steps=1)))
+    file.write_text(text)
+    train(load_config(file))
+    assert file.read_text() == text
 
 
 def test_a_validation_that_a_kill_left_out_is_made_up_for(settings, train):

@@ -4,9 +4,10 @@ import shutil
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from training.device import Place
+from training import device
 from training.manifest import read_manifest
 from training.objective import Objective
 
@@ -95,12 +96,19 @@ def test_the_scale_of_losses_goes_on_where_it_was(
 ):
     """As in fp16: the first steps overflow and are left out, and the scale changes from then on."""
 
-    def scaler(place):
-        return torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=2)
+    class InFp16(Accelerator):
+        """On a CPU, which accelerate gives no scale."""
+
+        mixed_precision = "fp16"
+
+        def __init__(self, **keywords):
+            super().__init__(**keywords)
+            self.native_amp = True
+            self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=2)
 
     loss = Objective.loss
     monkeypatch.setattr(Objective, "loss", lambda *of: loss(*of) * 8)
-    monkeypatch.setattr(Place, "scaler", scaler)
+    monkeypatch.setattr(device, "Accelerator", InFp16)
     straight = run_of_12("lora with dropout")
     ends_alike(straight, [1, 6], train, contents, tmp_path)
     folders = [straight.output_dir / f"checkpoint-{step}" for step in range(1, STEPS + 1)]
