@@ -13,7 +13,6 @@ from training.bases import find_base
 from training.checkpoints import State, save
 from training.config import config_text
 from training.dataset import find_pictures, fingerprint
-from training.device import place_on
 from training.ema import Ema
 from training.errors import TrainingError
 from training.families import open_family
@@ -48,8 +47,7 @@ def make_run(settings):
         optimizer = Optimizer(weights.parameters, config)
         data = fingerprint(find_pictures(config.instance_data_dir, PROMPT))
         names = {"base": base.fingerprint, "data": data}
-        scaler = place_on("cpu", config).scaler()
-        save(State(step, weights, optimizer, ema, scaler), config.output_dir, names)
+        save(State(step, weights, optimizer, ema, scaler=None), config.output_dir, names)
         return config, base, family
 
     return make_run
