@@ -49,17 +49,26 @@ def _loss(pipeline: Any, schedule: Any, pixels: Any) -> Any:
     with torch.no_grad():
         latents = pipeline.vae.encode(pixels).latent_dist.sample()
         latents = latents * pipeline.vae.config.scaling_factor
-        tokens = pipeline.tokenizer(
-            PROMPTS, padding="max_length", truncation=True, return_tensors="pt"
-        )
-        embeddings = pipeline.text_encoder(tokens.input_ids.to(pixels.device))[0]
+        embeddings = embed(pipeline, PROMPTS)
     noise = torch.randn_like(latents)
     steps = torch.randint(0, schedule.config.num_train_timesteps, (2,), device=pixels.device)
-    noisy = schedule.add_noise(latents, noise, steps)
-    said = pipeline.unet(noisy, steps, embeddings).sample
+    return denoising_loss(pipeline.unet, schedule, latents, noise, steps, embeddings)
+
+
+def embed(pipeline: Any, prompts: list[str]) -> Any:
+    tokens = pipeline.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt")
+    return pipeline.text_encoder(tokens.input_ids.to(pipeline.device))[0]
+
+
+def denoising_loss(
+    unet: Any, schedule: Any, latents: Any, noise: Any, steps: Any, embeddings: Any
+) -> Any:
+    """The first half of a batch is the character's, the other one its class's."""
+    said = unet(schedule.add_noise(latents, noise, steps), steps, embeddings).sample
+    target = noise
     if schedule.config.prediction_type == "v_prediction":
-        noise = schedule.get_velocity(latents, noise, steps)
-    own, prior = functional.mse_loss(said.float(), noise.float(), reduction="none").chunk(2)
+        target = schedule.get_velocity(latents, noise, steps)
+    own, prior = functional.mse_loss(said.float(), target.float(), reduction="none").chunk(2)
     return own.mean() + prior.mean()
 
 

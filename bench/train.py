@@ -1,15 +1,21 @@
-"""Training: our speed, memory and exactness, against a plain loop and, if you have it, the script
-of diffusers.
+"""Training: our speed, memory and exactness, against a plain loop and, where they are at hand, the
+scripts of diffusers.
 
 On a CPU a tiny network is trained, so that this never rots; its ratios say little about a GPU. On
-a GPU it is the full-size network of Stable Diffusion 1.5 with random weights. The variables
-REFERENCE_DREAMBOOTH and REFERENCE_DREAMBOOTH_LORA may name diffusers' train_dreambooth.py and
-train_dreambooth_lora.py, which are compared with then. Contenders run in the order A B B A, each in
-a process of its own.
+a GPU it is a full-size network with random weights. Contenders run in the order A B B A, each in a
+process of its own, for as long as there is time; what is left out is said. Variables:
+
+REFERENCE_DREAMBOOTH, REFERENCE_DREAMBOOTH_LORA  diffusers' train_dreambooth(_lora).py
+REFERENCE_PYTHON   the Python they need, if it is not this one
+BENCH_BASE         sd15 (default) or sd21 (v-prediction; its figures are named sd21_...)
+BENCH_MINUTES      for everything; 9.5 if not given
+BENCH_PARTS        some of steps,checks,jobs,caps,rest, in that order of weight; figures of
+                   the other parts are kept
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -17,220 +23,221 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import yaml
-from PIL import Image
 
+from bench import reference
+from bench.workshop import Clock, Figures, Scale, Workshop
+from training.manifest import folder_name, read_manifest
 from training.progress import Event, EventKind, EventTail
 
-Figures = dict[str, float]
-LIMIT_S = 900
-CAPS_GIB = (11.0, 7.5)
-PRIOR = {"with_prior_preservation": True, "class_prompt": "a photo of a dog"}
-OURS = {"lora": {"method": "lora"}, "full": {"method": "full"}}
-LOW_MEMORY = {"method": "full", "gradient_checkpointing": True}
-RESULT = "pytorch_lora_weights.safetensors"
+CPU = Scale("tiny", "epsilon", 32, 5, 8, 10, 40, 32)
+GPU = Scale("sd15", "epsilon", 512, 23, 200, 30, 200, 800)
+PREDICTION = {"sd15": "epsilon", "sd21": "v_prediction"}
+CAPS_GIB = (7.5, 11.0)
+OURS = {
+    "full": {"method": "full"},
+    "lora": {"method": "lora"},
+    "low_memory_full": {"method": "full", "gradient_checkpointing": True},
+}
+FIRST = ("full", "reference", "reference_best_flags", "lora", "reference_lora")
+REST = (
+    *("low_memory_full", "plain", "reference_checkpointing", "reference_lora_best_flags"),
+    *("reference_lora_best_flags", "reference_checkpointing", "plain", "low_memory_full"),
+)
+RATIOS = {
+    "plain": ("full", "plain_loop"),
+    "reference": ("full", "reference"),
+    "reference_checkpointing": ("full", "reference_checkpointing"),
+    "reference_best_flags": ("full", "reference_best_flags"),
+    "reference_lora": ("lora", "reference"),
+    "reference_lora_best_flags": ("lora", "reference_best_flags"),
+}
+"""Which of ours a contender is compared with, and what the ratio is over."""
 
 
-@dataclass(frozen=True)
-class Scale:
-    size: str
-    resolution: int
-    pictures: int
-    class_pictures: int
-    warm_up: int
-    timed: int
+class Bench:
+    """Figures of one base on one device, part by part."""
 
+    def __init__(self, shop: Workshop, *, on_gpu: bool) -> None:
+        self._shop, self._on_gpu = shop, on_gpu
+        self._scripts = {method: reference.script(method) for method in reference.SCRIPTS}
+        self._measured: dict[str, list[Figures]] = {}
 
-CPU = Scale("tiny", 32, 5, 8, 10, 40)
-GPU = Scale("sd15", 512, 23, 200, 30, 200)
-
-
-class Workshop:
-    """A folder with a base, pictures and everything that contenders write."""
-
-    def __init__(self, folder: Path, scale: Scale) -> None:
-        self._folder, self.scale = folder, scale
-        self._base, self._own, self._class = (folder / n for n in ("base", "pictures", "class"))
-        self._runs = 0
-        code = "import sys; from pathlib import Path; from bench.random_base import make_base\n"
-        code += "make_base(Path(sys.argv[1]), size=sys.argv[2])"
-        _python("-c", code, str(self._base), scale.size)
-        _draw(self._own, scale.pictures, scale.resolution)
-        _draw(self._class, scale.class_pictures, scale.resolution)
-
-    def ours(self, cap_gib: float = 0, **settings: object) -> Figures | None:
-        """None when it ended before the timed steps, for want of memory."""
-        steps = self.scale.warm_up + self.scale.timed
-        file = self.settings(max_train_steps=steps, checkpointing_steps=10**6, **PRIOR | settings)
-        return self._measure("training.dreambooth", str(file), cap_gib=cap_gib)
-
-    def plain(self) -> Figures | None:
-        steps = self.scale.warm_up + self.scale.timed
-        places = (str(self._base), str(self._own), str(self._class))
-        return self._measure("bench.plain_loop", *places, str(self.scale.resolution), str(steps))
-
-    def reference(self, script: str, *flags: str) -> Figures | None:
-        """As its documentation calls it, with `flags` on top."""
-        steps = self.scale.warm_up + self.scale.timed
-        given = {
-            "pretrained_model_name_or_path": self._base,
-            "instance_data_dir": self._own,
-            "class_data_dir": self._class,
-            "output_dir": self._new_folder(),
-            "instance_prompt": "a photo of sks dog",
-            "class_prompt": PRIOR["class_prompt"],
-            "resolution": self.scale.resolution,
-            "num_class_images": self.scale.class_pictures,
-            "max_train_steps": steps,
-            "checkpointing_steps": 10**6,
-            "train_batch_size": 1,
-            "gradient_accumulation_steps": 1,
-            "learning_rate": 5e-6,
-            "lr_scheduler": "constant",
-            "lr_warmup_steps": 0,
+    def run(self, parts: Sequence[str]) -> Figures:
+        found: Figures = {}
+        methods: dict[str, Callable[[], Figures]] = {
+            "checks": self._checks,
+            "jobs": self._jobs,
+            "caps": self._caps,
         }
-        words = [f"--{name}={value}" for name, value in given.items()]
-        return self._measure(script, "--with_prior_preservation", *words, *flags)
+        first = self._first()
+        # Ratios need ours, which other parts do not measure.
+        ours_again = () if "steps" in parts else ("full", "lora")
+        orders = {"steps": (*first, *reversed(first)), "rest": (*ours_again, *REST)}
+        for part in parts:
+            for name in orders.get(part, ()):
+                self._measure(name)
+            found |= methods[part]() if part in methods else {}
+        return found | comparison(self._measured)
 
-    def exactness(self) -> Figures:
-        """Whether a run that went on from its middle ends with the same bytes."""
-        file = self.settings(max_train_steps=12, checkpointing_steps=6)
-        run = Path(yaml.safe_load(file.read_text())["output_dir"])
-        _python("-m", "training.dreambooth", str(file))
-        whole = (run / RESULT).read_bytes()
-        events = EventTail(run).read()
-        shutil.rmtree(run / "checkpoint-12")
-        (run / RESULT).unlink()
-        _python("-m", "training.dreambooth", str(file), "--resume")
-        same = (run / RESULT).read_bytes() == whole
-        return {"resume_identical": float(same), "checkpoint_stall_s": _stall(events)}
+    def _first(self) -> tuple[str, ...]:
+        """Without a script the plain loop is what there is to compare with."""
+        return FIRST if self._scripts["full"] else ("full", "plain", "lora")
 
-    def settings(self, **settings: object) -> Path:
-        output = self._new_folder()
-        given = {
-            "base_model": str(self._base),
-            "output_dir": str(output),
-            "instance_data_dir": str(self._own),
-            "instance_prompt": "a photo of sks dog",
-            "class_data_dir": str(self._class),
-            "num_class_images": self.scale.class_pictures,
-            "resolution": self.scale.resolution,
-            "validation_steps": 0,
-        }
-        file = output.with_suffix(".yaml")
-        file.write_text(yaml.safe_dump(given | settings), encoding="utf-8")
-        return file
+    def _measure(self, name: str, *, cap_gib: float = 0) -> bool | None:
+        """Whether it had memory enough; None when it did not run for another reason."""
+        shop, timed = self._shop, 2 if cap_gib else None
+        label = f"{name} in {cap_gib:g} GiB" if cap_gib else name
+        if name in OURS:
+            file = shop.settings(max_train_steps=10**6, checkpointing_steps=10**6, **ours(name))
+            target, words, python = "training.dreambooth", [str(file)], sys.executable
+        elif name == "plain":
+            target, python = "bench.plain_loop", sys.executable
+            words = [str(shop.base), str(shop.own), str(shop.others), str(shop.scale.resolution)]
+            words.append(str(shop.scale.warm_up + shop.scale.timed))
+        elif script := self._scripts[reference.method_of(name)]:
+            target, python = script, reference.python()
+            words = reference.arguments(name, shop, half=self._on_gpu)
+        else:
+            return None
+        figures, done = shop.measure(
+            label, target, words, cap_gib=cap_gib, timed=timed, python=python
+        )
+        shop.clear()
+        if figures is None:
+            return False if done.lacked_memory else None
+        if not cap_gib:
+            self._measured.setdefault(name, []).append(figures)
+        return True
 
-    def _new_folder(self) -> Path:
-        self._runs += 1
-        return self._folder / f"run-{self._runs}"
+    def _checks(self) -> Figures:
+        settings = self._shop.settings(learning_rate=1e-4, train_batch_size=2)
+        report = settings.with_suffix(".json")
+        self._shop.python("checks", "-m", "bench.validity", str(settings), str(report))
+        self._shop.clear()
+        if not report.exists():
+            return {}
+        found: Figures = json.loads(report.read_text())
+        return found
 
-    def _measure(self, target: str, *arguments: str, cap_gib: float = 0) -> Figures | None:
-        report = self._new_folder().with_suffix(".json")
-        words = [str(report), str(self.scale.warm_up), str(self.scale.timed), str(cap_gib)]
-        done = _python("-m", "bench.contender", *words, "--", target, *arguments, check=False)
-        if report.exists():
-            figures: Figures = json.loads(report.read_text())
-            return figures
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        sys.stderr.write(f"{target} was not measured: {last}\n")
-        return None
+    def _jobs(self) -> Figures:
+        """From start to end of the process, class images present; then its last part anew."""
+        found: Figures = {}
+        for name in ("lora", "full"):
+            found |= self._job(name)
+        script = self._scripts["full"]
+        if script is None:
+            return found
+        words = reference.job_arguments("reference", self._shop, half=self._on_gpu)
+        done = self._shop.python(
+            "whole job of reference", script, *words, python=reference.python()
+        )
+        self._shop.clear()
+        if done.code == 0:
+            found["reference_job_s"] = done.seconds
+            if "full_job_s" in found:
+                found["job_time_over_reference"] = found["full_job_s"] / done.seconds
+        return found
+
+    def _job(self, name: str) -> Figures:
+        scale, every = self._shop.scale, self._shop.scale.every
+        times = {"max_train_steps": scale.job_steps}
+        times |= {"checkpointing_steps": every, "validation_steps": every}
+        file = self._shop.settings(**times, **ours(name))
+        folder = Path(yaml.safe_load(file.read_text())["output_dir"])
+        trainer = ("-m", "training.dreambooth", str(file))
+        done = self._shop.python(f"whole job of {name}", *trainer)
+        if done.code != 0:
+            return {}
+        found = {f"{name}_job_s": done.seconds}
+        found[f"{name}_checkpoint_stall_s"] = stall(EventTail(folder).read())
+        last = folder / folder_name(scale.job_steps)
+        whole = read_manifest(last).files  # of weights and optimizer, with their hashes
+        shutil.rmtree(last)
+        done = self._shop.python(f"resume of {name}", *trainer, "--resume")
+        if done.code == 0:
+            found[f"{name}_resume_identical"] = float(read_manifest(last).files == whole)
+        self._shop.clear()
+        return found
+
+    def _caps(self) -> Figures:
+        """1 where a run fits into that much memory of the GPU, else 0."""
+        found: Figures = {}
+        if not self._on_gpu:
+            return found
+        for name in ("lora", "low_memory_full", "full"):
+            fits: bool | None = False
+            for cap in CAPS_GIB:  # what fits the smaller one fits the other
+                fits = fits or self._measure(name, cap_gib=cap)
+                if fits is not None:
+                    found[f"{name}_fits_{cap:g}_gib".replace(".", "_")] = float(fits)
+        return found
 
 
 async def measure() -> Figures:
     """Figures of ours, and ratios to whatever else could run here."""
-    if _has_gpu():
-        return measured(GPU)
-    sys.stderr.write("There is no GPU: a tiny network is trained on the CPU.\n")
-    return measured(CPU)
+    on_gpu = has_gpu()
+    size = os.environ.get("BENCH_BASE") or "sd15"
+    if size not in PREDICTION:
+        raise SystemExit(f"BENCH_BASE is {size}; it can be {' or '.join(PREDICTION)}.")
+    if not on_gpu:
+        sys.stderr.write("There is no GPU: a tiny network is trained on the CPU.\n")
+    scale = replace(GPU if on_gpu else CPU, prediction_type=PREDICTION[size])
+    found = measured(replace(scale, size=size) if on_gpu else scale, on_gpu=on_gpu)
+    prefix = "" if size == "sd15" else f"{size}_" if on_gpu else "v_"
+    return {"on_gpu": float(on_gpu), **{prefix + name: value for name, value in found.items()}}
 
 
-def measured(scale: Scale) -> Figures:
+def with_earlier(earlier: Figures, found: Figures) -> Figures:
+    """Where only some parts were measured, or another base, those of others stay."""
+    some = os.environ.get("BENCH_PARTS") or os.environ.get("BENCH_BASE")
+    return earlier | found if some and earlier.get("on_gpu") == found["on_gpu"] else found
+
+
+def measured(scale: Scale, *, on_gpu: bool) -> Figures:
+    every = ("steps", "checks", "jobs", "caps", "rest")
+    parts = [part for part in os.environ.get("BENCH_PARTS", "").split(",") if part] or every
+    if unknown := [part for part in parts if part not in every]:
+        raise SystemExit(f"BENCH_PARTS has {unknown[0]}; it can have {','.join(every)}.")
+    clock = Clock(float(os.environ.get("BENCH_MINUTES") or 9.5))
     with tempfile.TemporaryDirectory() as folder:
-        shop = Workshop(Path(folder), scale)
-        found = _against_the_plain_loop(shop) | shop.exactness()
-        if scale is GPU:
-            found |= _small_cards(shop)
-        return found | _against_the_reference(shop, found)
+        return Bench(Workshop(Path(folder), scale, clock), on_gpu=on_gpu).run(parts)
 
 
-def _against_the_plain_loop(shop: Workshop) -> Figures:
-    names = ("full", "plain", "lora")
-    figures: dict[str, list[Figures]] = {name: [] for name in names}
-    for name in (*names, *reversed(names)):
-        one = shop.plain() if name == "plain" else shop.ours(**OURS[name])
-        if one is None:
-            raise SystemExit("This contender must run everywhere; see the line above.")
-        figures[name].append(one)
-    typical = {name: _median(some) for name, some in figures.items()}
-    found = {f"{name}_{key}": typical[name][key] for name in OURS for key in typical[name]}
-    full, plain = typical["full"], typical["plain"]
-    memory = _memory_key(full)
-    return found | {
-        "steps_per_s_over_plain_loop": full["steps_per_s"] / plain["steps_per_s"],
-        "peak_memory_over_plain_loop": full[memory] / plain[memory],
-        "first_step_over_plain_loop": full["first_step_s"] / plain["first_step_s"],
-    }
+def ours(name: str) -> dict[str, object]:
+    settings: dict[str, object] = dict(OURS[name])
+    if name == "low_memory_full" and importlib.util.find_spec("bitsandbytes"):
+        settings["use_8bit_adam"] = True
+    return settings
 
 
-def _small_cards(shop: Workshop) -> Figures:
-    """1 where a run fits into that much memory of the GPU, else 0."""
-    found = {}
-    for cap in CAPS_GIB:
-        for name, settings in (OURS | {"low_memory_full": LOW_MEMORY}).items():
-            fits = shop.ours(cap_gib=cap, **settings) is not None
-            found[f"{name}_fits_{cap:g}_gib".replace(".", "_")] = float(fits)
+def comparison(measured: dict[str, list[Figures]]) -> Figures:
+    """Medians of each contender, how far apart its own runs were, and ratios."""
+    typical = {name: _median(some) for name, some in measured.items()}
+    found = {f"{name}_{key}": one[key] for name, one in typical.items() for key in one}
+    for name, some in measured.items():
+        speeds = [one["steps_per_s"] for one in some]
+        found[f"{name}_spread"] = (max(speeds) - min(speeds)) / statistics.median(speeds)
+    for name, (method, over) in RATIOS.items():
+        if name in typical and method in typical:
+            one, other = typical[method], typical[name]
+            prefix = "lora_" if method == "lora" else ""
+            memory = "peak_allocated_mb" if "peak_allocated_mb" in one else "peak_rss_mb"
+            for figure, key in (
+                ("steps_per_s", "steps_per_s"),
+                ("peak_memory", memory),
+                ("first_step", "first_step_s"),
+            ):
+                found[f"{prefix}{figure}_over_{over}"] = one[key] / other[key]
     return found
 
 
-def _against_the_reference(shop: Workshop, ours: Figures) -> Figures:
-    """Nothing where no script is named; their numbers are never made up."""
-    found = {}
-    for name, prefix, method in _references():
-        for flags, suffix in (([], ""), (_best_flags(method), "_best_flags")):
-            theirs = shop.reference(name, *flags)
-            if theirs is not None:
-                memory = _memory_key(theirs)
-                ratio = ours[f"{method}_steps_per_s"] / theirs["steps_per_s"]
-                found[f"{prefix}steps_per_s_over_reference{suffix}"] = ratio
-                share = ours[f"{method}_{memory}"] / theirs[memory]
-                found[f"{prefix}peak_memory_over_reference{suffix}"] = share
-    return found
-
-
-def _references() -> Iterator[tuple[str, str, str]]:
-    for variable, prefix, method in (
-        ("REFERENCE_DREAMBOOTH", "", "full"),
-        ("REFERENCE_DREAMBOOTH_LORA", "lora_", "lora"),
-    ):
-        if script := os.environ.get(variable):
-            yield script, prefix, method
-        else:
-            sys.stderr.write(f"{variable} names no script; it is not compared with.\n")
-
-
-def _best_flags(method: str) -> list[str]:
-    common = ["--pre_compute_text_embeddings", "--dataloader_num_workers=4"]
-    if _has_gpu():
-        common += ["--mixed_precision=bf16", "--allow_tf32"]
-    return [*common, "--set_grads_to_none"] if method == "full" else common
-
-
-def _median(some: list[Figures]) -> Figures:
-    return {key: statistics.median(one[key] for one in some) for key in some[0]}
-
-
-def _memory_key(figures: Figures) -> str:
-    return "peak_allocated_mb" if "peak_allocated_mb" in figures else "peak_rss_mb"
-
-
-def _stall(events: list[Event]) -> float:
+def stall(events: list[Event]) -> float:
     """Seconds from the last step before a checkpoint to its being on the disk."""
     stalls = [
         event.at - before.at
@@ -240,30 +247,11 @@ def _stall(events: list[Event]) -> float:
     return statistics.median(stalls)
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Asked of a process of its own, as this one is to hold no memory there."""
     code = "import sys, torch; sys.exit(not torch.cuda.is_available())"
-    return _python("-c", code, check=False).returncode == 0
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def _draw(folder: Path, count: int, side: int) -> None:
-    """Smooth pictures that are the same every time."""
-    folder.mkdir()
-    for number in range(count):
-        small = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
-        picture = Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
-        picture.save(folder / f"{number:03}.jpg", quality=90)
-
-
-def _python(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, *words],
-        # More threads than one cost time in networks this small, and differ between machines.
-        env={"OMP_NUM_THREADS": "1"} | os.environ,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    if check and done.returncode != 0:
-        raise SystemExit(f"{' '.join(words[:3])} failed:\n{done.stderr[-2000:]}")
-    return done
+def _median(some: list[Figures]) -> Figures:
+    return {key: statistics.median(one[key] for one in some) for key in some[0]}
