@@ -35,8 +35,11 @@ LARGEST_LOG = 1024 * 1024
 """Bytes; a longer one is put aside when the next process begins, and only one is kept."""
 PATIENCE_S = 60.0
 """Longer than the saving of a large checkpoint takes."""
-LETTING_GO_S = 2.0
-"""How long a stop of the bot looks on; the trainer saves on its own."""
+LETTING_GO_S = 1.0
+"""How long a stop of the bot looks on; the trainer saves on its own. With the posts' 5 s and the
+calls' 3 s the bot must end within 10."""
+DYING_S = 10.0
+"""What a process with much memory may need to be gone, once it is killed."""
 LOOK_S = 0.05
 
 
@@ -156,7 +159,7 @@ async def end_old_trainer(folder: Path, *, patience_s: float = PATIENCE_S) -> No
     locks = (folder / OUR_LOCK, folder / THEIR_LOCK)
     if await _released(locks, patience_s):
         return
-    if not (_kill_old(folder) and await _released(locks, LETTING_GO_S)):
+    if not (_kill_old(folder) and await _released(locks, DYING_S)):
         raise _occupied(folder)
 
 

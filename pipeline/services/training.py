@@ -121,8 +121,8 @@ class Training:
                 requested_by=who,
                 now=self._clock(),
             )
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+        except Exception:  # not when cancelled: the row may be there for all we know
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise
         log.info("training=%s of %d steps asked for by %s", run.name, run.steps, who)
         return self._moved(run)
@@ -133,7 +133,10 @@ class Training:
         return await self._move(run_id, TrainingState.PAUSED, f"Paused by {who}")
 
     async def resume(self, who: str, *, run_id: int | None = None) -> TrainingRun:
-        """Go on from the newest checkpoint; without an id the newest run that can."""
+        """Go on from the newest checkpoint; without an id the newest run that is paused.
+
+        Or else the newest that was stopped, or that failed.
+        """
         refuse_without_packages()
         if run_id is None:
             await self._refuse_second()

@@ -94,10 +94,11 @@ class Uploads:
             if not arrived.uploads:
                 raise UserError(arrived.refused[0].reason)
             job = await self._queue(name, arrived, who)
-        except BaseException:
+        except Exception:  # not when cancelled: the job may be there for all we know
             self._incoming.discard(arrived.uploads)
             raise
-        self._incoming.settled(arrived.uploads)
+        finally:
+            self._incoming.settled(arrived.uploads)
         return job
 
     async def of(self, character: str) -> list[TrainingImage]:

@@ -11,8 +11,11 @@ from bot.errors import sentence
 from bot.settings import load_settings
 from bot.studio import Listeners, Votes
 from pipeline.errors import ProviderError, StageCancelled, UserError
+from pipeline.workflow import Lane
 from storage.errors import RecordNotFound, StorageUnusable
+from storage.promotions import Promotions
 from storage.records import Message
+from storage.training_runs import TrainingRuns
 
 
 def settings(path, **values):
@@ -47,6 +50,21 @@ async def test_who_paints_the_first_pictures_is_not_taken_for_an_old_worker(tmp_
         (lock,) = studio.folder.run.iterdir()
         command = Path(f"/proc/{lock.read_text()}/cmdline").read_bytes()
     assert b"pipeline.worker" in command
+
+
+async def test_while_a_network_is_trained_no_job_gets_its_gpu_or_a_model(tmp_path):
+    async with open_studio(settings(tmp_path), "A bot") as studio:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        runs, promotions = TrainingRuns(studio.db), Promotions(studio.db)
+        about = {"character": "Butcher", "name": "butcher-1", "base": "sd15", "steps": 9}
+        run = await runs.create(**about, note="", requested_by="Ann", now=now)
+        model = {"path": "models/butcher-1/promoted-8", "sha256": "0" * 64, "who": "Ann"}
+        await promotions.add(character="Butcher", run_id=run.id, step=8, **model, now=now)
+        hooks = studio.engine._runner._hooks
+        assert len((await hooks.facts(None, "images"))["models"].models) == 1
+        await studio.training.hold()
+        assert (await hooks.facts(None, "images"))["models"].models == ()
+        assert studio.engine._stages(Lane.GPU) == ()
 
 
 async def test_without_discord_no_vote_is_guessed():

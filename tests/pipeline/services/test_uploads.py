@@ -171,6 +171,23 @@ async def test_what_has_ended_is_untold_until_it_is_told(studio):
     assert await studio.uploads.untold() == []
 
 
+async def test_an_upload_cut_off_after_its_job_is_looked_at_all_the_same(studio, monkeypatch):
+    create = studio.uploads._uploads.create
+
+    async def cut_off(*given, **keywords):
+        await create(*given, **keywords)
+        await studio.db._run("COMMIT", ())
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.uploads._uploads, "create", cut_off)
+        with pytest.raises(asyncio.CancelledError):
+            await studio.take(one=picture(1))
+    await studio.uploads.tidy()
+    await studio.work()
+    assert len(studio.stored()) == 1
+
+
 async def test_an_upload_and_its_job_are_read_at_one_moment(studio, monkeypatch):
     job = await studio.take(a=picture(1))
     get, working = TrainingUploads.get, []

@@ -123,6 +123,20 @@ async def test_of_two_starts_at_once_one_begins_and_the_other_leaves_nothing(roo
     assert [run.name for run in runs] == [p.name for p in (room.path / "models").iterdir()]
 
 
+async def test_a_start_cut_off_after_its_row_is_a_run_like_any_other(room, monkeypatch):
+    create = room.training._runs.create
+
+    async def cut_off(**keywords):
+        await create(**keywords)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(room.training._runs, "create", cut_off)
+    with pytest.raises(asyncio.CancelledError):
+        await room.training.start("Butcher", who="Ann")
+    [run] = (await room.training.status()).runs
+    assert (room.path / "models" / run.name / "config.yaml").is_file()
+
+
 async def test_a_row_that_cannot_be_written_leaves_no_folder(room, monkeypatch):
     async def full(*args, **keywords):
         raise StorageUnusable("The database cannot be used: disk full.")
