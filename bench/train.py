@@ -91,22 +91,17 @@ class Bench:
 
     def _measure(self, name: str, *, cap_gib: float = 0) -> bool | None:
         """Whether it had memory enough; None when it did not run for another reason."""
-        shop, timed = self._shop, 2 if cap_gib else None
-        label = f"{name} in {cap_gib:g} GiB" if cap_gib else name
-        if name in OURS:
-            file = shop.settings(max_train_steps=10**6, checkpointing_steps=10**6, **ours(name))
-            target, words, python = "training.dreambooth", [str(file)], sys.executable
-        elif name == "plain":
-            target, python = "bench.plain_loop", sys.executable
-            words = [str(shop.base), str(shop.own), str(shop.others), str(shop.scale.resolution)]
-            words.append(str(shop.scale.warm_up + shop.scale.timed))
-        elif script := self._scripts[reference.method_of(name)]:
-            target, python = script, reference.python()
-            words = reference.arguments(name, shop, half=self._on_gpu)
-        else:
+        shop, command = self._shop, self._command(name)
+        if command is None:
             return None
+        target, words, python = command
         figures, done = shop.measure(
-            label, target, words, cap_gib=cap_gib, timed=timed, python=python
+            f"{name} in {cap_gib:g} GiB" if cap_gib else name,
+            target,
+            words,
+            cap_gib=cap_gib,
+            timed=2 if cap_gib else None,
+            python=python,
         )
         shop.clear()
         if figures is None:
@@ -114,6 +109,25 @@ class Bench:
         if not cap_gib:
             self._measured.setdefault(name, []).append(figures)
         return True
+
+    def _command(self, name: str) -> tuple[str, list[str], str] | None:
+        """Module or script, its arguments, and the Python; None when there is no such script."""
+        shop = self._shop
+        if name in OURS:
+            never = {"max_train_steps": reference.NEVER, "checkpointing_steps": reference.NEVER}
+            return (
+                "training.dreambooth",
+                [str(shop.settings(**never, **ours(name)))],
+                sys.executable,
+            )
+        if name == "plain":
+            steps = shop.scale.warm_up + shop.scale.timed
+            words = [shop.base, shop.own, shop.others, shop.scale.resolution, steps]
+            return "bench.plain_loop", [str(word) for word in words], sys.executable
+        script = self._scripts[reference.method_of(name)]
+        if script is None:
+            return None
+        return script, reference.arguments(name, shop, half=self._on_gpu), reference.python()
 
     def _checks(self) -> Figures:
         settings = self._shop.settings(learning_rate=1e-4, train_batch_size=2)
@@ -153,6 +167,7 @@ class Bench:
         trainer = ("-m", "training.dreambooth", str(file))
         done = self._shop.python(f"whole job of {name}", *trainer)
         if done.code != 0:
+            self._shop.clear()
             return {}
         found = {f"{name}_job_s": done.seconds}
         found[f"{name}_checkpoint_stall_s"] = stall(EventTail(folder).read())

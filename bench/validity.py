@@ -138,9 +138,9 @@ def loss_curves(config: TrainingConfig, place: Place, *, rate: float | None = No
     """`rate` is the other loop's learning rate if it is not ours."""
     witness = Witness(_prepared(config))
     parameters = witness.run.state.weights.parameters
-    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    before = {name: p.detach().to("cpu", copy=True) for name, p in parameters.items()}
     witness.watch(STEPS)
-    changed = sum(not torch.equal(before[name], parameters[name]) for name in before)
+    changed = sum(not torch.equal(before[name], p.cpu()) for name, p in parameters.items())
     ours, batches = witness.losses, witness.batches
     del witness, parameters
     _free()
