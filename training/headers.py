@@ -18,6 +18,7 @@ LARGEST_HEADER = 16 * 1024 * 1024
 """Bytes; the header of SDXL's denoiser has a quarter of a million."""
 MOST_SIDES = 8
 """Of one tensor; networks have up to 5, and a product of a million sides takes hours."""
+METADATA = "__metadata__"
 ITEM_BYTES = {
     **dict.fromkeys(("F64", "I64", "U64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -44,6 +45,7 @@ class Header:
     size_bytes: int
     """Of the whole file."""
     tensors: dict[str, Tensor]
+    metadata: dict[str, str]
 
     @property
     def numbers(self) -> int:
@@ -62,19 +64,21 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        tensors = _tensors(json.loads(text), first_byte=8 + length)
+        data = json.loads(text)
+        metadata = data.pop(METADATA, {})
+        if not all(isinstance(word, str) for word in metadata.values()):
+            raise ValueError(METADATA)
+        tensors = _tensors(data, first_byte=8 + length)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _torn(path) from error
     if _end_of(tensors, first_byte=8 + length) != size:
         raise _torn(path)
-    return Header(size, tensors)
+    return Header(size, tensors, metadata)
 
 
 def _tensors(data: dict[str, Any], *, first_byte: int) -> dict[str, Tensor]:
     found = {}
     for name, entry in data.items():
-        if name == "__metadata__":
-            continue
         begin, end = entry["data_offsets"]
         shape = tuple(entry["shape"])
         whole = all(type(number) is int and number >= 0 for number in (begin, end, *shape))

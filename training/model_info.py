@@ -10,15 +10,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.config import TrainingConfig, load_config
 from training.errors import TrainingError
 from training.files import sha256_of
+from training.layout import CONFIGS, WEIGHTS
 
 INFO_FILE = "model_info.json"
 CONFIG_FILE = "config.yaml"
 LORA_FILE = "pytorch_lora_weights.safetensors"
+PIPELINE_FILES = {
+    "model_index.json",
+    *(f"{part}/{name}" for files in (CONFIGS, WEIGHTS) for part, name in files.items()),
+}
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "safetensors", "numpy")
 LARGEST_INFO = 1024 * 1024
 
@@ -71,6 +76,13 @@ class ModelInfo(_Part):
     libraries: dict[str, str]
     validation_folders: tuple[str, ...]
     files: dict[Name, FileFacts]
+
+    @model_validator(mode="after")
+    def _names_what_is_loaded(self) -> ModelInfo:
+        needed = {LORA_FILE} if self.method == "lora" else PIPELINE_FILES
+        if not needed <= self.files.keys():
+            raise ValueError("files leave weights out")
+        return self
 
 
 def read_model(folder: Path) -> ModelInfo:

@@ -17,7 +17,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
-from training.bases import find_base
+from training.bases import find_base, open_base
 from training.errors import TrainingError
 from training.families import Family
 from training.model_info import LORA_FILE, read_model, settings_of
@@ -32,7 +32,9 @@ class Painter:
     def __init__(self, pipeline: Any, *, half: Any = None) -> None:
         """`half` is the type to compute in where weights are of several."""
         pipeline.set_progress_bar_config(disable=True)
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
+            pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2
+        )
         self._pipeline = pipeline
         self._half = half
 
@@ -78,22 +80,20 @@ class Painter:
         """A picture per seed, drawn together: on a GPU its last bits depend on its neighbours."""
         if width % 8 or height % 8:
             raise TrainingError(f"{width}x{height} cannot be drawn; use multiples of 8 pixels.")
-        try:
-            with at_rest(self._parts), torch.no_grad(), self._autocast():
-                result = self._pipeline(
-                    prompt=[prompt] * len(seeds),
-                    negative_prompt=[negative] * len(seeds),
-                    width=width,
-                    height=height,
-                    num_inference_steps=steps,
-                    guidance_scale=guidance,
-                    latents=self._noise(seeds, width, height),
-                )
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"The GPU has no room to draw {width}x{height}; end what else uses it, "
-                "or draw smaller pictures."
-            ) from error
+        no_room = (
+            f"The GPU has no room to draw {width}x{height}; end what else uses it, "
+            "or draw smaller pictures."
+        )
+        with _saying(no_room), at_rest(self._parts), torch.no_grad(), self._autocast():
+            result = self._pipeline(
+                prompt=[prompt] * len(seeds),
+                negative_prompt=[negative] * len(seeds),
+                width=width,
+                height=height,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                latents=self._noise(seeds, width, height),
+            )
         pictures: list[Image.Image] = result.images
         return pictures
 
@@ -147,7 +147,8 @@ def open_painter(model_folder: Path, *, device: str = "auto", bases: Path | None
         pipeline.load_lora_weights(
             model_folder, weight_name=LORA_FILE, local_files_only=True, use_safetensors=True
         )
-    return Painter(pipeline.to(place, torch.float16 if place == "cuda" else torch.float32))
+    with _saying(f"The GPU has no room for {model_folder.name}; end what else uses it."):
+        return Painter(pipeline.to(place, torch.float16 if place == "cuda" else torch.float32))
 
 
 def _base_folder(model_folder: Path, fingerprint: str, bases: Path | None) -> Path:
@@ -163,6 +164,7 @@ def _base_folder(model_folder: Path, fingerprint: str, bases: Path | None) -> Pa
 
 def load_pipeline(folder: Path) -> Any:
     """A pipeline from its local safetensors, without safety checker and feature extractor."""
+    open_base(folder)  # a finished model is no more to be trusted than what it was made from
     return StableDiffusionPipeline.from_pretrained(
         folder,
         use_safetensors=True,
@@ -171,6 +173,15 @@ def load_pipeline(folder: Path) -> Any:
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+@contextmanager
+def _saying(no_room: str) -> Iterator[None]:
+    """This sentence when the memory of the GPU is too small."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(no_room) from error
 
 
 @contextmanager

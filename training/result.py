@@ -89,7 +89,13 @@ def _is_whole(folder: Path, step: int) -> bool:
 
 def _fill(folder: Path, config: TrainingConfig, base: Base, checkpoint: Path) -> None:
     manifest = read_manifest(checkpoint)
-    if manifest.identity["base"] != base.fingerprint:
+    trained = LORA_FILE if config.method == "lora" else f"unet/{WEIGHTS['unet']}"
+    if trained not in manifest.files or "data" not in manifest.identity:
+        raise TrainingError(
+            f"{checkpoint.name} says nothing of {trained}; promote another checkpoint, "
+            f"or put back what {CONFIG_FILE} said."
+        )
+    if manifest.identity.get("base") != base.fingerprint:
         raise TrainingError(
             f"{base.path} is not the base that {checkpoint.name} was trained on; put that one back."
         )
@@ -129,7 +135,14 @@ class _Source:
 
 def _adapter(source: _Source, folder: Path, config: TrainingConfig, base: Base, step: int) -> None:
     lora = folder / LORA_FILE
-    source.take(EMA_FILE if source.has(EMA_FILE) else LORA_FILE, lora)
+    source.take(LORA_FILE, lora)
+    if source.has(EMA_FILE):
+        # The averages' file does not say the adapter's rank and alpha, and diffusers asks.
+        about = read_header(lora).metadata
+        averages = folder / EMA_FILE
+        source.take(EMA_FILE, averages)
+        rewrite(averages, lora, metadata=about)
+        averages.unlink()
     write_kohya(lora, folder / kohya_name(config.character), config, base, step)
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from training.headers import Tensor, read_header
+from training.errors import TrainingError
+from training.headers import METADATA, Tensor, read_header
 
-METADATA = "__metadata__"
 BLOCK_BYTES = 1024 * 1024
 
 
@@ -39,7 +39,8 @@ def rewrite(
         )
         for _, tensor in in_order:
             data.seek(tensor.start)
-            _copy(data, file, tensor.size_bytes)
+            if not _copy(data, file, tensor.size_bytes):
+                raise TrainingError(f"{source} was cut short meanwhile; copy it again.")
         for _, number in numbers:
             file.write(struct.pack("<f", number))
 
@@ -70,8 +71,12 @@ def _write_header(file: IO[bytes], header: dict[str, Any]) -> None:
     file.write(struct.pack("<Q", len(text)) + text)
 
 
-def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], size: int) -> bool:
+    """False when the source ends before."""
     while size > 0:
         block = source.read(min(size, BLOCK_BYTES))
+        if not block:
+            return False
         target.write(block)
         size -= len(block)
+    return True

@@ -6,6 +6,7 @@ import pytest
 
 from bot.settings import load_settings
 from storage.states import TrainingState
+from training.model_info import LORA_FILE
 
 PROMOTE, STOP, PAUSE = "✅", "❌", "⏸️"
 
@@ -274,7 +275,7 @@ async def test_a_damaged_checkpoint_is_said_once_and_not_promoted(
 ):
     run = await training_of()
     await run.validates(100)
-    (run.folder / "promoted-100" / "weights.safetensors").write_bytes(b"*flipped*")
+    (run.folder / "promoted-100" / LORA_FILE).write_bytes(b"*flipped*")
     message = await checkpoint_of(run, 100)
     world.react(margot, message, PROMOTE)
     said = await world.wait_for_message(

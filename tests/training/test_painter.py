@@ -1,9 +1,14 @@
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from training.errors import TrainingError
-from training.painter import Painter, load_pipeline
+from training.painter import Painter, load_pipeline, open_painter
 
 PROMPT = "a photo of sks dog"
 
@@ -97,6 +102,44 @@ def test_drawing_agrees_with_plain_diffusers(pipeline):
     assert drawn.tobytes() == plain.tobytes()
 
 
+@pytest.mark.parametrize("kind", ["DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"])
+def test_a_base_whose_own_solver_adds_noise_is_drawn_with_without_any(tiny_base, tmp_path, kind):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    file = base / "scheduler" / "scheduler_config.json"
+    noisy = {"_class_name": kind, "algorithm_type": "sde-dpmsolver++", "solver_order": 1}
+    file.write_text(json.dumps(json.loads(file.read_text()) | noisy))
+    index = base / "model_index.json"
+    index.write_text(index.read_text().replace("PNDMScheduler", kind))
+    painter = Painter(load_pipeline(base))
+    before = torch.get_rng_state()
+
+    pictures = [paint(painter).tobytes() for _ in range(2)]
+
+    assert pictures[0] == pictures[1]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_size_that_cannot_be_drawn_is_refused_in_a_sentence(pipeline):
     with pytest.raises(TrainingError, match="multiples of 8"):
         paint(Painter(pipeline), width=50)
+
+
+@pytest.fixture
+def full_gpu(monkeypatch):
+    """A pipeline that the memory of a GPU is too small for."""
+
+    class Pipeline:
+        def load_lora_weights(self, *_, **__): ...
+
+        def to(self, *_):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    info = SimpleNamespace(method="lora", base_fingerprint="0" * 64)
+    monkeypatch.setattr("training.painter.read_model", lambda folder: info)
+    monkeypatch.setattr("training.painter._base_folder", lambda *_: Path("base"))
+    monkeypatch.setattr("training.painter.load_pipeline", lambda folder: Pipeline())
+
+
+def test_a_gpu_without_room_for_the_model_is_a_sentence(full_gpu, tmp_path):
+    with pytest.raises(TrainingError, match="no room for promoted-100; end what else uses it"):
+        open_painter(tmp_path / "promoted-100")

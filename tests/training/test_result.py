@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from training.bases import find_base
 from training.checkpoints import State, save
@@ -18,6 +18,7 @@ from training.errors import TrainingError
 from training.families import open_family
 from training.files import sha256_of
 from training.headers import read_header
+from training.manifest import describe, read_manifest
 from training.model_info import ModelInfo, read_model
 from training.optimizer import Optimizer
 from training.painter import Painter, load_pipeline, open_painter, painter_of
@@ -28,6 +29,7 @@ from training.weights import set_free
 PROMPT = "a photo of sks dog"
 LORA = "pytorch_lora_weights.safetensors"
 KOHYA = "Butcher_kohya.safetensors"
+UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture
@@ -159,6 +161,24 @@ def test_the_text_encoder_of_a_full_model_has_the_names_that_older_tools_know(ma
     assert index["feature_extractor"] == index["safety_checker"] == [None, None]
 
 
+def test_averages_are_drawn_with_the_alpha_they_were_trained_with(make_run):
+    config, base, family = make_run(use_ema=True, lora_alpha=12.0)
+    checkpoint = config.output_dir / "checkpoint-100"
+    manifest = read_manifest(checkpoint)
+    (checkpoint / "manifest.json").unlink()
+    # Averages equal to what was trained have to draw the same.
+    save_file(load_file(checkpoint / LORA), checkpoint / "ema.safetensors", {"format": "pt"})
+    describe(checkpoint, manifest)
+
+    folder = promote(config.output_dir, 100)
+
+    assert read_model(folder).weights == "ema"
+    for weight_name in (LORA, KOHYA):
+        pipeline = plain(base.path)
+        pipeline.load_lora_weights(folder, weight_name=weight_name)
+        assert difference(paint(Painter(pipeline)), paint(painter_of(family))) <= 1
+
+
 @pytest.mark.parametrize("keywords", [{}, {"method": "full", "train_text_encoder": True}])
 def test_averaged_weights_are_what_is_promoted(make_run, keywords):
     config, _, family = make_run(use_ema=True, **keywords)
@@ -255,6 +275,21 @@ def test_a_folder_without_a_model_is_told_apart_from_a_damaged_one(tmp_path):
         read_model(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("keywords", "file"),
+    [({}, LORA), ({"method": "full"}, "model_index.json"), ({"method": "full"}, UNET)],
+)
+def test_a_model_that_does_not_name_what_is_loaded_is_damaged(make_run, keywords, file):
+    config, _, _ = make_run(**keywords)
+    info = promote(config.output_dir, 100) / "model_info.json"
+    told = json.loads(info.read_text())
+    del told["files"][file]
+    info.write_text(json.dumps(told))
+
+    with pytest.raises(TrainingError, match=r"model_info\.json is damaged"):
+        read_model(info.parent)
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../b", ".hidden"])
 def test_a_model_names_no_files_but_its_own(make_run, name):
     config, _, _ = make_run()
@@ -276,6 +311,39 @@ def test_a_damaged_checkpoint_is_not_promoted(make_run):
         promote(config.output_dir, 100)
 
     assert not list(config.output_dir.glob("*promoted*"))
+
+
+@pytest.mark.parametrize("part", ["files", "identity"])
+def test_a_checkpoint_that_names_nothing_is_not_promoted(make_run, part):
+    config, _, _ = make_run()
+    manifest = config.output_dir / "checkpoint-100" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {part: {}}))
+
+    with pytest.raises(TrainingError, match="checkpoint-100 says nothing of"):
+        promote(config.output_dir, 100)
+
+
+def test_the_bare_base_is_never_promoted_for_settings_of_another_method(make_run):
+    config, _, _ = make_run()
+    other = config.model_copy(update={"method": "full"})
+    (config.output_dir / "config.yaml").write_text(config_text(other))
+
+    with pytest.raises(TrainingError, match="checkpoint-100 says nothing of unet/"):
+        promote(config.output_dir, 100)
+
+
+def test_a_full_model_that_names_code_is_not_drawn_with(make_run):
+    config, _, _ = make_run(method="full")
+    folder = promote(config.output_dir, 100)
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"diffusers"', '"a_module_beside"'))
+    info = folder / "model_info.json"
+    told = json.loads(info.read_text())
+    told["files"]["model_index.json"] = {"size": index.stat().st_size, "sha256": sha256_of(index)}
+    info.write_text(json.dumps(told))
+
+    with pytest.raises(TrainingError, match="not among the classes that may be loaded"):
+        open_painter(folder)
 
 
 def test_a_step_without_a_checkpoint_is_not_promoted(make_run):

@@ -15,7 +15,7 @@ from pipeline.services.training_progress import Progress
 from storage.records import TrainingRun
 from storage.states import TrainingState
 from storage.training_runs import TrainingRuns
-from training.model_info import INFO_FILE, FileFacts, Losses, ModelInfo
+from training.model_info import INFO_FILE, LORA_FILE, FileFacts, Losses, ModelInfo
 from training.progress import Event, EventKind, EventLog
 
 
@@ -79,7 +79,7 @@ def write_promotable(folder: Path, step: int) -> None:
     """What promoting finds to be done already, so that it needs no checkpoint."""
     folder.mkdir()
     weights = f"weights of step {step}".encode()
-    (folder / "weights.safetensors").write_bytes(weights)
+    (folder / LORA_FILE).write_bytes(weights)
     facts = FileFacts(size=len(weights), sha256=hashlib.sha256(weights).hexdigest())
     info = ModelInfo(
         character="Butcher",
@@ -102,7 +102,7 @@ def write_promotable(folder: Path, step: int) -> None:
         device="cpu",
         libraries={},
         validation_folders=(),
-        files={"weights.safetensors": facts},
+        files={LORA_FILE: facts},
     )
     (folder / INFO_FILE).write_text(info.model_dump_json())
 
