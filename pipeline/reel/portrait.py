@@ -19,6 +19,7 @@ SEAM = 150  # pixels in which the picture comes into focus
 BLUR = 42
 EDGE = 40  # a fortieth of the picture goes on above it: less would be noise, more a second head
 ZOOM = 0.07  # how much larger it is at the end
+DARK, MOST_DARK = 32, 0.9  # of 255, and the part of the frame that may be as dark as that
 STILL_POINT = (WIDTH / 2, 1060.0)  # what the zoom goes towards: about the middle of a face
 
 
@@ -46,6 +47,12 @@ def filling(path: Path) -> Image.Image:
     upper = canvas.crop((0, 0, WIDTH, gap + SEAM + 3 * BLUR))
     canvas.paste(upper.filter(ImageFilter.GaussianBlur(BLUR)), (0, 0), _focus(upper.size, gap))
     return canvas
+
+
+def is_dark(path: Path) -> bool:
+    """True when a frame of it might be taken for a black one (`probe.play` has the limits)."""
+    grey = np.asarray(filling(path).convert("L").resize((108, 192), Image.Resampling.BOX))
+    return bool((grey < DARK).mean() > MOST_DARK)
 
 
 def _scaled(image: Image.Image) -> Image.Image:

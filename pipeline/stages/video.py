@@ -8,7 +8,17 @@ from typing import cast
 from pipeline.config import VideoConfig
 from pipeline.context import StageContext
 from pipeline.errors import ProviderError, UserError
-from pipeline.reel import captions, cover, encoder, pictures, probe, reactions, sound, storyboard
+from pipeline.reel import (
+    captions,
+    cover,
+    encoder,
+    pictures,
+    portrait,
+    probe,
+    reactions,
+    sound,
+    storyboard,
+)
 from pipeline.reel.scene import Scene, Shot
 from pipeline.reel.sprites import Frame
 from pipeline.sections import Cutaway, Images, Script, Selection, SpokenLine, Video, Voices
@@ -132,11 +142,15 @@ def _checked(path: Path, frames: int) -> probe.ReelFacts:
 
 
 def intact(cutaways: Iterable[Cutaway], ctx: StageContext) -> dict[int, Cutaway]:
-    """By their line. One that is gone or has changed is left out: the reel is whole without."""
+    """By their line. One that is gone, has changed or is dark is left out.
+
+    The reel is whole without it, and black frames would break the rules.
+    """
     found = {}
     for cutaway in cutaways:
         path = ctx.data_dir / cutaway.image_path
-        if path.is_file() and _sha256(path) == cutaway.sha256:
+        is_as_judged = path.is_file() and _sha256(path) == cutaway.sha256
+        if is_as_judged and not portrait.is_dark(path):
             found[cutaway.line_index] = cutaway
     return found
 

@@ -15,6 +15,7 @@ from storage.database import Database
 from storage.folder import DataFolder
 from storage.promotions import Promotions
 from storage.training_runs import TrainingRuns
+from training.errors import TrainingError
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -148,3 +149,14 @@ def test_without_pytorch_it_says_how_to_get_it(emf, painters, tmp_path):
 
     assert ending.code == 2
     assert "`./run install training`" in ending.err
+
+
+def test_a_gpu_without_room_is_one_sentence(emf, painters, tmp_path):
+    painters.trouble = TrainingError("The GPU has no room to draw 64x96; end what else uses it.")
+    made = promoted_model(tmp_path, "Nutsy")
+
+    ending = emf("image", "--character", "Nutsy", "--emotion", "sad", "--model", made.path)
+
+    assert ending.code == 2
+    assert "no room to draw 64x96" in ending.err
+    assert "Traceback" not in ending.err

@@ -32,7 +32,8 @@ class Asked:
 class Painters:
     """All painters of a test; `asked` is what they were asked for, in order.
 
-    `blank` are seeds that are drawn black; `error` is raised when one is opened.
+    `blank` are seeds that are drawn black; `error` is raised when one is opened, `trouble` when
+    one draws.
     """
 
     asked: list[Asked] = field(default_factory=list)
@@ -41,6 +42,7 @@ class Painters:
     blank: frozenset[int] = frozenset()
     all_blank: bool = False
     error: Exception | None = None
+    trouble: Exception | None = None
 
     def open(self, folder):
         if self.error is not None:
@@ -55,6 +57,8 @@ class Painter:
 
     def paint(self, prompt, *, seed, width, height, steps, guidance=7.5, negative=""):
         self.all.asked.append(Asked(prompt, seed, width, height, steps, guidance, negative))
+        if self.all.trouble is not None:
+            raise self.all.trouble
         return self.picture(prompt, seed, width, height)
 
     def picture(self, prompt, seed, width, height):

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -162,25 +162,30 @@ def opened(
 ) -> Iterator[TrainedModel]:
     """The model in a folder of a result or a promotion; UserError when it cannot be used.
 
-    `sha256` is what its description must have; the description names all other files.
+    That may come while it draws, as when a GPU has too little room. `sha256` is what its
+    description must have; the description names all other files.
     """
     try:
-        info = read_model(folder)
-        if sha256 is not None and sha256_of(folder / INFO_FILE) != sha256:
-            raise TrainingError(f"{folder.name} is not the model that was promoted.")
-        painter = open_painter(folder)
+        with closing(_open(folder, config, references, sha256)) as model:
+            yield model
     except TrainingError as error:
         # Where DATA_DIR lies is nothing for a channel to know.
         sentence = str(error).replace(str(folder), "/".join(folder.parts[-3:]))
         raise UserError(sentence) from error
+
+
+def _open(
+    folder: Path, config: ImagesConfig, references: Sequence[Path], sha256: str | None
+) -> TrainedModel:
+    info = read_model(folder)
+    if sha256 is not None and sha256_of(folder / INFO_FILE) != sha256:
+        raise TrainingError(f"{folder.name} is not the model that was promoted.")
+    try:
+        painter = open_painter(folder)
     except ImportError as error:
         log.info("no drawing: %s", error)
         raise UserError(EXTRA_MISSING) from error
-    model = TrainedModel(painter, info, read_references(references), config)
-    try:
-        yield model
-    finally:
-        model.close()
+    return TrainedModel(painter, info, read_references(references), config)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from pipeline.sections import Cutaway, Emotion
 FOLDER = "pictures"
 MOST_S = 40 * 60.0
 """Then the library's drawings have to do: a reel never waits for pictures until it fails."""
+BEFORE = 0.2
+"""Of the stage's work, when the first one is drawn."""
 LEAST_SCORE = 0.1
 """Nobody has looked at these before they are in a reel. Noise in the right colours has 0.03."""
 
@@ -43,15 +45,18 @@ def draw(
     drawn: list[Cutaway] = []
     notes: list[str] = []
     until = time.monotonic() + MOST_S
+    done = 0
     for name in dict.fromkeys(moment.character for moment in wanted):
         own = [moment for moment in wanted if moment.character == name]
+        shares = [BEFORE + (1 - BEFORE) * (done + n) / len(wanted) for n in range(len(own))]
+        done += len(own)
         model = next((m for m in models.models if m.character.casefold() == name.casefold()), None)
         if model is None:
             notes.append(f"{name} has no model in use; /train start trains one.")
             continue
         like = [ctx.data_dir / p.path for p in rigs if p.character.casefold() == name.casefold()]
         try:
-            made = _draw_character(own, model, like, family, until, ctx)
+            made = _draw_character(own, model, like, family, until, shares, ctx)
         except UserError as error:
             notes.append(f"Nothing was drawn of {name}: {error}")
             continue
@@ -68,15 +73,17 @@ def _draw_character(
     like: Sequence[Path],
     family: str,
     until: float,
+    shares: Sequence[float],
     ctx: StageContext,
 ) -> list[Cutaway]:
+    """`shares` are how much of the stage's work is done when each of them is begun."""
     config = cast(ImagesConfig, ctx.config)
     made = []
     with diffusion.promoted(model, ctx.data_dir, config, else_like=like) as trained:
-        for number, moment in enumerate(wanted, 1):
+        for number, (moment, share) in enumerate(zip(wanted, shares, strict=True), 1):
             if time.monotonic() > until:
                 break
-            ctx.report(0.5, f"drawing {moment.character}, {number} of {len(wanted)}")
+            ctx.report(share, f"drawing {moment.character}, {number} of {len(wanted)}")
             emotion = moment.emotions[0]
             best = trained.draw(
                 trained.prompt(emotion, diffusion.PLACES.get(family, diffusion.NOWHERE)),

@@ -15,6 +15,7 @@ from pipeline.providers.images import diffusion
 from pipeline.sections import Emotion
 from pipeline.shows import load_show
 from pipeline.stages import drawings
+from training.errors import TrainingError
 
 ALL = tuple(Emotion)
 
@@ -170,6 +171,15 @@ def test_without_pytorch_it_says_how_to_get_it(ctx, gaps, painters):
 
     with pytest.raises(UserError, match=r"`\./run install training`"):
         drawings.run(gaps(Emotion.HAPPY), ctx=ctx)
+
+
+def test_a_gpu_without_room_is_a_sentence(ctx, gaps, painters):
+    painters.trouble = TrainingError("The GPU has no room to draw 64x96; end what else uses it.")
+
+    with pytest.raises(UserError, match="no room to draw 64x96"):
+        drawings.run(gaps(Emotion.HAPPY), ctx=ctx)
+
+    assert painters.closed == 1
 
 
 def test_weights_that_were_changed_are_not_loaded(ctx, gaps, painters):

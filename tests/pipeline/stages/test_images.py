@@ -9,7 +9,7 @@ from PIL import Image
 from standins.painter import INSTANCE_PROMPT, promoted_model
 
 from pipeline.config import ImagesConfig
-from pipeline.context import CANCEL_FILE, StageContext
+from pipeline.context import CANCEL_FILE, PROGRESS_FILE, StageContext
 from pipeline.errors import StageCancelled, UserError
 from pipeline.facts import Library, Models, Picture
 from pipeline.providers.images import diffusion
@@ -17,6 +17,7 @@ from pipeline.providers.images.library import FALLBACKS, LibraryPictures, chain
 from pipeline.sections import Emotion, Images, Line, Script, ScriptMetadata
 from pipeline.shows import Character, Show, VoiceStyle
 from pipeline.stages import images
+from training.errors import TrainingError
 
 HAPPY, EXCITED, SURPRISED, NEUTRAL = (
     Emotion.HAPPY,
@@ -322,6 +323,20 @@ def test_new_pictures_are_drawn_for_the_episode_with_one_loaded_model(drawing_ct
         assert one.image_id is None
 
 
+def test_progress_rises_with_every_picture_that_is_drawn(drawing_ctx, painters):
+    ctx = drawing_ctx
+    models = Models(
+        models=(promoted_model(ctx.data_dir, "Rex"), promoted_model(ctx.data_dir, "Mia"))
+    )
+
+    images.run(dialogue(), shelves(ctx), models, ctx=ctx)
+
+    lines = (ctx.folder / PROGRESS_FILE).read_text().splitlines()
+    drawing = [json.loads(line) for line in lines if "drawing" in line]
+    assert [told["note"] for told in drawing] == ["drawing Rex, 1 of 2", "drawing Rex, 2 of 2"]
+    assert [told["fraction"] for told in drawing] == [0.2, 0.6]
+
+
 def test_prompts_are_made_of_our_own_words(drawing_ctx, painters):
     models = Models(models=(promoted_model(drawing_ctx.data_dir, "Rex"),))
     script = dialogue().model_copy(update={"caption": "About Ada Lovelace."})
@@ -412,6 +427,19 @@ def test_without_pytorch_the_note_says_how_to_get_it(drawing_ctx, painters):
     assert (made.cutaways, made.cover) == ((), None)
     (note,) = made.notes
     assert "`./run install training`" in note
+
+
+def test_a_gpu_without_room_draws_nothing_and_the_reel_goes_on(drawing_ctx, painters):
+    painters.trouble = TrainingError("The GPU has no room to draw 64x96; end what else uses it.")
+    models = Models(models=(promoted_model(drawing_ctx.data_dir, "Rex"),))
+
+    made = images.run(dialogue(), shelves(drawing_ctx, (8, "Rex", HAPPY)), models, ctx=drawing_ctx)
+
+    assert [c.image_id for c in made.cutaways] == [8]
+    assert made.notes == (
+        "Nothing was drawn of Rex: The GPU has no room to draw 64x96; end what else uses it.",
+    )
+    assert painters.closed == 1
 
 
 def test_blank_pictures_are_not_shown(drawing_ctx, painters):

@@ -403,6 +403,18 @@ def test_a_drawing_that_is_gone_or_has_changed_leaves_the_reel_as_it_was(ctx, ha
     assert stills(slow(3), cut, ctx) == stills(slow(3), images(), ctx)
 
 
+def test_a_drawing_as_dark_as_a_black_frame_leaves_the_reel_as_it_was(ctx):
+    cutaway = drawn(ctx, 2, "Rex")
+    path = ctx.data_dir / cutaway.image_path
+    image = Image.new("RGB", (64, 96), (9, 8, 12))
+    image.paste((250, 200, 30), (30, 50, 36, 56))
+    image.save(path)
+    dark = cutaway.model_copy(update={"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+    cut = images().model_copy(update={"cutaways": (dark,)})
+
+    assert stills(slow(3), cut, ctx) == stills(slow(3), images(), ctx)
+
+
 def test_drawings_that_are_seen_are_told_and_are_in_cover_and_storyboard(ctx):
     cover_drawing = drawn(ctx, 1, "Rex", number=41).model_copy(update={"emotion": Emotion.HAPPY})
     chosen = images().model_copy(
