@@ -78,6 +78,11 @@ def test_a_run_is_trained_to_its_end(trainer, folder):
     assert told(folder)[-1] == (EventKind.FINISHED, 3)
 
 
+def test_what_a_trainer_leaves_behind_ends_with_it(trainer, folder):
+    assert code_of(trainer(leaves_a_child=True)) == Exit.FINISHED
+    until(lambda: not processes_of(folder))
+
+
 def test_a_trainer_asked_to_stop_saves_and_the_next_one_goes_on_there(trainer, folder):
     first = trainer(waits_at=3)
     waits(folder, 2)

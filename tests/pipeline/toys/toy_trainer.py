@@ -3,13 +3,14 @@
 `plan.json` in the folder of the run says what happens: `steps`, `waits_at` a step until it is told
 to stop, `dies_at` a step by SIGKILL (or steps, one for each start), `exits` with a code before the
 first step, `lines` that it tells first, `validates_at` steps with `losses`, `is_deaf` to signals
-and to the pipe's end.
+and to the pipe's end, `leaves_a_child` that sleeps.
 """
 
 import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -61,6 +62,9 @@ class Run:
             self.tell("validation", step=step, folder=f"validation-{step}", loss=loss)
 
     def train(self):
+        if self.plan.get("leaves_a_child"):
+            sleep = "import time; time.sleep(300)"
+            subprocess.Popen([sys.executable, "-c", sleep, f"{self.folder}/"])
         self.tell("started", step=self.saved(), note="cpu")
         for line in self.plan.get("lines", ()):
             with (self.folder / "events.jsonl").open("a") as file:

@@ -300,6 +300,25 @@ async def test_nothing_is_drawn_while_a_run_lives_and_all_is_afterwards(room):
     assert not gpu.is_taken
 
 
+async def test_what_is_drawn_already_is_waited_for_before_a_run_begins(room, monkeypatch):
+    asked, drawn = [], asyncio.Event()
+
+    async def until_idle(lane):
+        asked.append((lane, room.desk.gpu.is_taken))
+        await drawn.wait()
+
+    async def waiting():
+        return asked
+
+    monkeypatch.setattr(room.desk.engine, "until_idle", until_idle)
+    run = await room.start(steps=2)
+    async with room.supervised():
+        assert await room.until(waiting) == [(Lane.GPU, True)]
+        assert not room.trainers()
+        drawn.set()
+        await room.reaches(run, state=S.FINISHED)
+
+
 async def test_a_worker_of_before_draws_no_more_when_a_run_goes_on(room, monkeypatch):
     ended = []
     monkeypatch.setattr("pipeline.engine.end_old_workers", ended.append)
