@@ -103,13 +103,13 @@ class PictureDesk:
         if given is None:
             await self._boards.gone(board.id)
             return
-        await _seed(given.message, emojis)
-        await self._heed(shown, given)
-
-    async def _heed(self, shown: Shown, given: Given) -> None:
         judgement = next((sign for sign in Judgement if given.by[sign]), None)
         if judgement is None:
-            return
+            await _seed(given.message, emojis)
+        else:  # at once: adding reactions takes seconds, in which this one may be taken back
+            await self._heed(judgement, shown, given)
+
+    async def _heed(self, judgement: Judgement, shown: Shown, given: Given) -> None:
         who = await self._name(min(given.by[judgement]))
         try:
             if judgement is Judgement.AGAIN:

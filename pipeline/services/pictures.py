@@ -97,21 +97,26 @@ class PictureBoards:
             why = f"{_count(taken, pictures)} taken by {who}"
             await self._boards.end(board_id, BoardState.CLOSED, why)
         log.info("pictures=%d %s", board_id, why)
-        await self._drop([picture for picture in pictures if picture not in taken])
+        await self._drop(board, [picture for picture in pictures if picture not in taken])
         return True
 
     async def again(self, board_id: int, who: str) -> PictureBoard | None:
-        """Close a board and draw others; None when it was closed before."""
+        """Close a board and draw others; None when it was closed before.
+
+        Nor is anything drawn with a model that is not in use any more.
+        """
         async with self._db.transaction():
             board = await self._boards.get(board_id)
             if board.state is not BoardState.OPEN:
                 return None
-            why = f"Others were asked for by {who}, and are being drawn"
+            promotion = await self._promotions.get(board.promotion_id)
+            is_used = promotion == await self._promotions.current(promotion.character)
+            what = "are being drawn" if is_used else "would be of a model that is not in use"
+            why = f"Others were asked for by {who}, and {what}"
             await self._boards.end(board_id, BoardState.CLOSED, why)
             pictures = await self._boards.pictures(board_id)
-            promotion = await self._promotions.get(board.promotion_id)
-            new = await self.fill_gaps(promotion) if promotion.ended_at is None else None
-        await self._drop(pictures)
+            new = await self.fill_gaps(promotion) if is_used else None
+        await self._drop(board, pictures)
         return new
 
     async def fill_gaps(self, promotion: Promotion) -> PictureBoard | None:
@@ -162,7 +167,10 @@ class PictureBoards:
 
     async def lost(self, board_id: int) -> None:
         """Its sheet cannot be shown, and nobody judges what they do not see."""
-        await self._boards.end(board_id, BoardState.FAILED, "Their sheet is not there any more.")
+        why = "Their sheet is not there any more."
+        if await self._boards.end(board_id, BoardState.FAILED, why):
+            board = await self._boards.get(board_id)
+            await self._drop(board, await self._boards.pictures(board_id))
 
     async def gone(self, board_id: int) -> None:
         """Somebody has deleted the message, so nothing on it was approved."""
@@ -172,7 +180,8 @@ class PictureBoards:
             )
             await self.told(board_id)
         if ended:
-            await self._drop(await self._boards.pictures(board_id))
+            board = await self._boards.get(board_id)
+            await self._drop(board, await self._boards.pictures(board_id))
 
     # What follows by itself
 
@@ -209,12 +218,15 @@ class PictureBoards:
         boards = await self._boards.of_promotion(promotion.id)
         return boards[-1]  # the index allows no second one, and it is the newest
 
-    async def _drop(self, pictures: list[ProposedPicture]) -> None:
-        """Remove the files of what nobody wants; the same picture may be there from before."""
-        for picture in pictures:
-            if not await self._images.exists(picture.path):
-                path = self._folder.resolve(picture.path)
-                await asyncio.to_thread(path.unlink, missing_ok=True)
+    async def _drop(self, board: PictureBoard, pictures: list[ProposedPicture]) -> None:
+        """Remove the sheet of an ended board, and the files of what nobody wants of it.
+
+        The same picture may be in the library from before.
+        """
+        files = [picture.path for picture in pictures]
+        unwanted = [path for path in files if not await self._images.exists(path)]
+        for path in (*unwanted, *([board.sheet] if board.sheet else [])):
+            await asyncio.to_thread(self._folder.resolve(path).unlink, missing_ok=True)
 
 
 def _new_image(picture: ProposedPicture, character: str, board: PictureBoard) -> NewImage:

@@ -80,7 +80,12 @@ class Studio:
                     score=0.5,
                 )
             )
-        made = Drawings(board=board.id, drawings=tuple(drawings), sheet="library/boards/1.png")
+        sheet = self.desk.folder.path / f"library/boards/{board.id}.png"
+        sheet.parent.mkdir(exist_ok=True)
+        sheet.write_bytes(b"sheet")
+        made = Drawings(
+            board=board.id, drawings=tuple(drawings), sheet=f"library/boards/{board.id}.png"
+        )
         await self.end(board, made)
         return await self.boards.shown(board.id)
 
@@ -101,6 +106,9 @@ class Studio:
         """(emotion, promotion) of the drawings that the images stage may show."""
         facts = await self.desk.bookkeeping.facts(None, "images")
         return [p.emotion for p in facts["library"].pictures if p.source == "model"]
+
+    def sheets(self):
+        return [path.name for path in (self.desk.folder.path / "library/boards").iterdir()]
 
     def files(self):
         root = self.desk.folder.path / "library/nutsy"
@@ -261,6 +269,43 @@ async def test_others_are_drawn_with_other_seeds(studio):
     assert studio.files() == []
     (told,) = await studio.boards.untold()
     assert told.ended == "Others were asked for by Margot, and are being drawn"
+
+
+@pytest.mark.parametrize("how", ["taken back", "replaced"])
+async def test_no_others_are_drawn_with_a_model_that_is_not_in_use(studio, how):
+    promotion = await studio.promote()
+    board = await studio.boards.fill_gaps(promotion)
+    await studio.drawn(board)
+    if how == "replaced":
+        await studio.promote(step=200)
+    else:
+        await studio.promotions.end(promotion.id, who="Margot", now=studio.desk.now)
+
+    assert await studio.boards.again(board.id, "Margot") is None
+
+    (told,) = await studio.boards.untold()
+    assert told.ended.endswith("by Margot, and would be of a model that is not in use")
+    assert await studio.desk.jobs.open() == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda boards, board: boards.decide(board, (), "Margot"),
+        lambda boards, board: boards.again(board, "Margot"),
+        lambda boards, board: boards.gone(board),
+        lambda boards, board: boards.lost(board),
+    ],
+    ids=["decide", "again", "gone", "lost"],
+)
+async def test_a_board_that_has_ended_leaves_no_files(studio, end):
+    board = await studio.boards.fill_gaps(await studio.promote())
+    await studio.drawn(board)
+    assert (len(studio.files()), studio.sheets()) == (8, ["1.png"])
+
+    await end(studio.boards, board.id)
+
+    assert (studio.files(), studio.sheets()) == ([], [])
 
 
 async def test_only_what_is_missing_is_drawn_again(studio):
