@@ -35,6 +35,8 @@ class Painter:
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
             pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2
         )
+        # Decoding takes more memory than all else of drawing, so it is done one by one.
+        pipeline.vae.enable_slicing()
         self._pipeline = pipeline
         self._half = half
 

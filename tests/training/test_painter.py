@@ -86,6 +86,23 @@ def test_pictures_drawn_together_are_those_drawn_alone_up_to_rounding(pipeline):
         assert np.abs(np.asarray(picture, dtype=int) - alone).max() <= 1
 
 
+def test_pictures_drawn_together_are_decoded_one_by_one(pipeline, monkeypatch):
+    """As the prediction of a run's memory counts them."""
+    decoded = []
+    decode = pipeline.vae._decode
+    monkeypatch.setattr(
+        pipeline.vae,
+        "_decode",
+        lambda latents, *rest, **named: (
+            decoded.append(len(latents)) or decode(latents, *rest, **named)
+        ),
+    )
+
+    Painter(pipeline).paint_all(PROMPT, seeds=[1, 2, 3], width=16, height=16, steps=1)
+
+    assert decoded == [1, 1, 1]
+
+
 def test_drawing_agrees_with_plain_diffusers(pipeline):
     from diffusers import DPMSolverMultistepScheduler
 
