@@ -16,10 +16,11 @@ SHORTEST_S, USUAL_S, LONGEST_S = 0.8, 1.05, 1.3
 def with_cutaways(shots: Sequence[Shot], pictures: Mapping[int, Path], *, fps: int) -> list[Shot]:
     """The shots; the longest of those that have a picture, two at most, end in it.
 
-    Never the first one, which is the hook: people must see who talks. Nor two in a row.
+    Never the first one, which is the hook, nor the last one, which is the punch line: people must
+    see who talks. Nor two in a row.
     """
     chosen: list[Shot] = []
-    for shot in sorted(shots[1:], key=lambda shot: (shot.first - shot.end, shot.index)):
+    for shot in sorted(shots[1:-1], key=lambda shot: (shot.first - shot.end, shot.index)):
         is_long = shot.end - shot.first >= SHORTEST_LINE_S * fps
         is_apart = all(abs(shot.index - other.index) > 1 for other in chosen)
         if shot.index in pictures and is_long and is_apart and len(chosen) < MOST:

@@ -38,9 +38,12 @@ class Moment:
 
 
 def moments(lines: Sequence[Line]) -> list[Moment]:
-    """Long lines that somebody listens to, in their order; never the first, nor two in a row."""
+    """Long lines that somebody listens to, in their order; no two of them in a row.
+
+    Neither the hook nor the punch line: people must see who says them.
+    """
     chosen: dict[int, Moment] = {}
-    for place in sorted(range(1, len(lines)), key=lambda n: (-len(lines[n].text), n)):
+    for place in sorted(range(1, len(lines) - 1), key=lambda n: (-len(lines[n].text), n)):
         moment = _reaction(lines, place)
         is_apart = all(abs(place - other) > 1 for other in chosen)
         if moment and is_apart and len(lines[place].text) >= SHORTEST_TEXT and len(chosen) < MOST:

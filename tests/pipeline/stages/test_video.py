@@ -419,7 +419,7 @@ def test_drawings_that_are_seen_are_told_and_are_in_cover_and_storyboard(ctx):
     cover_drawing = drawn(ctx, 1, "Rex", number=41).model_copy(update={"emotion": Emotion.HAPPY})
     chosen = images().model_copy(
         update={
-            "cutaways": (drawn(ctx, 1, "Mia", number=42), drawn(ctx, 3, "Mia", number=43)),
+            "cutaways": (drawn(ctx, 1, "Mia", number=42), drawn(ctx, 2, "Mia", number=43)),
             "cover": cover_drawing,
         }
     )
@@ -427,7 +427,7 @@ def test_drawings_that_are_seen_are_told_and_are_in_cover_and_storyboard(ctx):
     pictured = scene.Scene(
         shots=reactions.with_cutaways(
             video.shots(timeline, chosen, ctx=ctx, fps=30),
-            {3: ctx.data_dir / "drawn-mia.png"},
+            {2: ctx.data_dir / "drawn-mia.png"},
             fps=30,
         ),
         backdrop=np.zeros((1920, 1080, 3), np.uint8),
