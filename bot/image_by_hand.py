@@ -42,7 +42,7 @@ async def draw_image(
     """Write the best of several candidates; with a seed that very picture and no other."""
     name = load_show(settings.show, settings.data_dir).character(character).name
     felt = _emotion(emotion)
-    check_output(output)
+    _check_output(output)
     folder, sha256 = (model, None) if model else await _model_in_use(settings, name)
     config = settings.studio_config().images
     first = secrets.randbelow(SEEDS) if seed is None else seed
@@ -53,6 +53,12 @@ async def draw_image(
     write_atomically(path, drawn.data)
     console.print(_about(drawn), markup=False)
     sys.stdout.write(f"{path}\n")
+
+
+def _check_output(output: Path | None) -> None:
+    check_output(output)
+    if output is not None and output.suffix.lower() != ".png":
+        raise UserError(f"--output {output} cannot be written; name a file that ends in .png.")
 
 
 def _emotion(text: str) -> Emotion:

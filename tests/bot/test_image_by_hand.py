@@ -128,6 +128,10 @@ async def test_a_model_that_was_changed_after_its_promotion_draws_nothing(draw, 
             ("--character", "Nutsy", "--emotion", "sad", "--output", "no/where.png"),
             "cannot be written",
         ),
+        (
+            ("--character", "Nutsy", "--emotion", "sad", "--output", "nutsy.jpg"),
+            "nutsy.jpg cannot be written; name a file that ends in .png",
+        ),
         (("--character", "Nutsy"), "Missing option '--emotion'"),
     ],
 )

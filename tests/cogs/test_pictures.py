@@ -194,6 +194,20 @@ async def test_reactions_of_an_absence_are_read_back(
     assert len(await library(studio)) == taken
 
 
+async def test_a_judgement_waits_for_no_reactions_of_ours(
+    bot, world, studio, margot, promote, board_message, monkeypatch
+):
+    await promote()
+    message = await board_message()
+
+    async def forbidden(*_):
+        raise OSError("reactions cannot be added now")
+
+    monkeypatch.setattr("cogs._pictures._seed", forbidden)
+    world.react(margot, message, TAKE)
+    await ends(world, message, "All taken by")
+
+
 async def test_a_judgement_that_was_cut_short_is_made_by_the_next_bot(
     world, studio, margot, drawn_unseen, start_bot, board_message, monkeypatch, caplog, eventually
 ):
