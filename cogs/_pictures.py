@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,8 @@ import discord
 
 from cogs._embeds import BLUE, plain, told
 from cogs._history import sent_before
-from cogs._votes import UNREACHABLE, Emoji, Given, is_same
-from pipeline.errors import ProviderError, UserError
-from storage.errors import StorageError
+from cogs._troubles import REFUSALS, troubles_logged
+from cogs._votes import Emoji, Given, is_same, seed
 from storage.pitches import BoardState
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ LEGEND = (
     "🔁 draws others. They are shown as reactions and on covers; who speaks stays as it is."
 )
 TRY_AGAIN = "`/train drawings` draws them anew."
-REFUSALS = (UserError, ProviderError, StorageError)
 
 
 class Judgement(StrEnum):
@@ -59,7 +56,7 @@ class PictureDesk:
         await self.go_on()
         async with self._lock:
             for board in await self._boards.open():
-                with _troubles_logged(board):
+                with troubles_logged(log, f"pictures={board.id}"):
                     await self._bring_up_to_date(board)
         await self.go_on()
 
@@ -69,10 +66,10 @@ class PictureDesk:
             await self._boards.advance()
             for board in await self._boards.open():
                 if board.message_id is None:
-                    with _troubles_logged(board):
+                    with troubles_logged(log, f"pictures={board.id}"):
                         await self._bring_up_to_date(board)
             for board in await self._boards.untold():
-                with _troubles_logged(board):
+                with troubles_logged(log, f"pictures={board.id}"):
                     await self._tell_end(board)
 
     async def reacted(self, message_id: int) -> None:
@@ -80,7 +77,7 @@ class PictureDesk:
         async with self._lock:
             board = await self._boards.find(message_id)
             if board is not None and board.state is BoardState.OPEN:
-                with _troubles_logged(board):
+                with troubles_logged(log, f"pictures={board.id}"):
                     await self._bring_up_to_date(board)
         await self.go_on()
 
@@ -105,12 +102,12 @@ class PictureDesk:
             return
         judgement = next((sign for sign in Judgement if given.by[sign]), None)
         if judgement is None:
-            await _seed(given.message, emojis)
+            await seed(given.message, emojis)
         else:  # at once: adding reactions takes seconds, in which this one may be taken back
             await self._heed(judgement, shown, given)
 
     async def _heed(self, judgement: Judgement, shown: Shown, given: Given) -> None:
-        who = await self._name(min(given.by[judgement]))
+        who = await self._bot.votes.name(min(given.by[judgement]))
         try:
             if judgement is Judgement.AGAIN:
                 await self._boards.again(shown.board.id, who)
@@ -149,12 +146,6 @@ class PictureDesk:
                 await message.edit(content=_headline(shown))
         await self._boards.told(board.id)
 
-    async def _name(self, user_id: int) -> str:
-        try:
-            return str(self._bot.get_user(user_id) or await self._bot.fetch_user(user_id))
-        except UNREACHABLE:
-            return str(user_id)
-
 
 def is_judgement(emoji: Emoji) -> bool:
     return any(is_same(sign.value, emoji) for sign in Judgement)
@@ -163,23 +154,6 @@ def is_judgement(emoji: Emoji) -> bool:
 def _not_crossed_out(shown: Shown, given: Given) -> list[int]:
     numbers = [picture.number for picture in shown.pictures]
     return [number for number in numbers if not given.by[NUMBERS[number - 1]]]
-
-
-async def _seed(message: discord.Message, emojis: tuple[str, ...]) -> None:
-    """One click is enough to judge: our own reactions are there first."""
-    seeded = [reaction.emoji for reaction in message.reactions if reaction.me]
-    for emoji in emojis:
-        if not any(is_same(emoji, other) for other in seeded):
-            await message.add_reaction(emoji)
-
-
-@contextmanager
-def _troubles_logged(board: PictureBoard) -> Iterator[None]:
-    """One board in trouble stops no other; it is tried again in a few minutes."""
-    try:
-        yield
-    except (*REFUSALS, *UNREACHABLE) as error:
-        log.warning("pictures=%d %s", board.id, error)
 
 
 def _headline(shown: Shown) -> str:

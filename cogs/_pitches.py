@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import discord
 
 from cogs._embeds import BLUE, GREY, budget_text, plain, told
 from cogs._history import sent_before
-from cogs._votes import UNKNOWN_MESSAGE, UNREACHABLE, Emoji, Sign, is_same, sign_of
-from pipeline.errors import ProviderError, UserError
+from cogs._troubles import troubles_logged
+from cogs._votes import UNKNOWN_MESSAGE, UNREACHABLE, Emoji, Sign, is_same, seed, sign_of
+from pipeline.errors import UserError
 from storage.errors import StorageError
 from storage.pitches import BoardState
 
@@ -43,7 +44,7 @@ class PitchDesk:
         """After an absence: reactions read back, deleted boards closed, missing ones posted."""
         for board in await self._pitching.open():
             if board.message_id is not None:
-                with _troubles_logged(board):
+                with troubles_logged(log, f"pitches={board.id}"):
                     await self._bring_up_to_date(board)
         await self._pitching.close_stale()
         await self.go_on()
@@ -56,7 +57,7 @@ class PitchDesk:
     async def waits(self, job: Job) -> None:
         """Say that the pitches of a job wait for the budget, where they were asked for."""
         for board in await self._pitching.made_by(job.id):
-            with _troubles_logged(board):
+            with troubles_logged(log, f"pitches={board.id}"):
                 text = f"Pitches {board.id} wait for the budget. {budget_text(job)}"
                 await self._say(board, text)
 
@@ -106,10 +107,10 @@ class PitchDesk:
         async with self._posting:
             for board in await self._pitching.open():
                 if board.message_id is None:
-                    with _troubles_logged(board):
+                    with troubles_logged(log, f"pitches={board.id}"):
                         await self._post(board)
             for board in await self._pitching.untold():
-                with _troubles_logged(board):
+                with troubles_logged(log, f"pitches={board.id}"):
                     await self._tell_end(board)
 
     async def _post(self, board: Board) -> None:
@@ -129,7 +130,7 @@ class PitchDesk:
         pitches = await self._pitching.pitches(board.id)
         try:
             message = await self._message(board).fetch()
-            await _seed(message, len(pitches))
+            await seed(message, (*NUMBERS[: len(pitches)], Sign.AGAIN.value))
             wishes = await self._wishes(message, pitches)
         except discord.NotFound as error:
             if error.code != UNKNOWN_MESSAGE:
@@ -137,7 +138,8 @@ class PitchDesk:
             await self._pitching.gone(board.id)
             return
         for number, who in wishes.items():
-            with _troubles_logged(board):  # one topic that is used by now stops no other
+            # One topic that is used by now stops no other.
+            with troubles_logged(log, f"pitches={board.id}"):
                 await self.choose(board.id, number, who)
         asks_again = await self._bot.votes.approver_with(message, Sign.AGAIN.value)
         if asks_again is not None:
@@ -179,23 +181,6 @@ class PitchDesk:
 def number_of(emoji: Emoji) -> int | None:
     """The pitch that a reaction means; None for any other emoji."""
     return next((n for n, own in enumerate(NUMBERS, 1) if is_same(own, emoji)), None)
-
-
-async def _seed(message: discord.Message, count: int) -> None:
-    """One click is enough to choose: our own reactions are there first."""
-    seeded = [reaction.emoji for reaction in message.reactions if reaction.me]
-    for emoji in (*NUMBERS[:count], Sign.AGAIN.value):
-        if not any(is_same(emoji, other) for other in seeded):
-            await message.add_reaction(emoji)
-
-
-@contextmanager
-def _troubles_logged(board: Board) -> Iterator[None]:
-    """One board in trouble stops no other; it is tried again in a few minutes."""
-    try:
-        yield
-    except (UserError, ProviderError, StorageError, *UNREACHABLE) as error:
-        log.warning("pitches=%d %s", board.id, error)
 
 
 def _headline(board: Board) -> str:

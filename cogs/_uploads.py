@@ -12,11 +12,11 @@ import discord
 from cogs._checks import has_role
 from cogs._history import sent_before
 from cogs._training_words import ADVICE, upload_embed, upload_mark
+from cogs._troubles import troubles_logged
 from cogs._votes import UNREACHABLE
 from pipeline.errors import ProviderError, UserError
 from pipeline.services.incoming import IncomingFile
 from pipeline.services.uploads import MOST_FILES
-from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from bot.client import StudioBot
@@ -67,10 +67,8 @@ class UploadDesk:
             for received in await self._uploads.untold():
                 if received.message_id is None and self._answering:
                     continue  # its answer comes first, or the next look finds it
-                try:
+                with troubles_logged(log, f"job={received.job.id} upload not reported:"):
                     await self._report(received)
-                except (UserError, ProviderError, StorageError, *UNREACHABLE) as error:
-                    log.warning("job=%d upload not reported: %s", received.job.id, error)
 
     async def _report(self, received: Received) -> None:
         count = len(await self._uploads.of(received.character))

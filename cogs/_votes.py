@@ -1,9 +1,9 @@
-"""Reactions on our messages, read from Discord: which emoji means what, and whose count."""
+"""Reactions on our messages: which emoji means what, whose count, and ours that come first."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,6 +40,14 @@ def sign_of(emoji: Emoji) -> Sign | None:
 def is_same(one: Emoji, other: Emoji) -> bool:
     """Clients send emoji with and without variation selectors."""
     return str(one).replace("\ufe0f", "") == str(other).replace("\ufe0f", "")
+
+
+async def seed(message: discord.Message, emojis: Iterable[str]) -> None:
+    """One click is enough to decide: our own reactions are there first."""
+    seeded = [reaction.emoji for reaction in message.reactions if reaction.me]
+    for emoji in emojis:
+        if not any(is_same(emoji, other) for other in seeded):
+            await message.add_reaction(emoji)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,13 @@ class DiscordVotes:
                 return False
             raise _unread(error) from error
         return has_role(member, self._role_id)
+
+    async def name(self, user_id: int) -> str:
+        """How a person is called; the number when Discord does not say."""
+        try:
+            return str(self._client.get_user(user_id) or await self._client.fetch_user(user_id))
+        except UNREACHABLE:
+            return str(user_id)
 
     async def approver_with(self, message: discord.Message, emoji: str) -> discord.abc.User | None:
         """Somebody with the role who has put this reaction on the message, as it was fetched."""

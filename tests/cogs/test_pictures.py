@@ -203,7 +203,7 @@ async def test_a_judgement_waits_for_no_reactions_of_ours(
     async def forbidden(*_):
         raise OSError("reactions cannot be added now")
 
-    monkeypatch.setattr("cogs._pictures._seed", forbidden)
+    monkeypatch.setattr("cogs._pictures.seed", forbidden)
     world.react(margot, message, TAKE)
     await ends(world, message, "All taken by")
 
