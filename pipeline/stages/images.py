@@ -10,7 +10,7 @@ from pipeline.context import StageContext
 from pipeline.facts import Library, Models, Picture
 from pipeline.providers import factory
 from pipeline.providers.images import cutaways
-from pipeline.providers.images.cutaways import Moment
+from pipeline.providers.images.cutaways import NEVER, Moment
 from pipeline.reel.cover import face_line
 from pipeline.sections import Cutaway, Images, Line, Script, Selection
 
@@ -30,11 +30,12 @@ def run(script: Script, library: Library, models: Models, *, ctx: StageContext) 
     face = face_line(lines)
     cover = Moment(face.index, face.character, (face.emotion,))
     seen, notes = _drawings([cover, *cutaways.moments(lines)], script, usable, models, ctx=ctx)
+    drawn = _of(cover, seen)
     images = Images(
         episode=ctx.episode,
         selections=tuple(selections),
-        cutaways=tuple(one for one in seen if one is not _of(cover, seen)),
-        cover=_of(cover, seen),
+        cutaways=tuple(one for one in seen if one is not drawn),
+        cover=drawn if drawn and _is_fresh(drawn, selections, usable) else None,
         missing=missing(selections),
         notes=tuple(notes),
         stats={
@@ -76,6 +77,17 @@ def _of(moment: Moment, found: Sequence[Cutaway]) -> Cutaway | None:
     """The drawing of a moment; the line alone does not tell the cover from a reaction."""
     place = (moment.line_index, moment.character)
     return next((one for one in found if (one.line_index, one.character) == place), None)
+
+
+def _is_fresh(cover: Cutaway, selections: Sequence[Selection], pictures: Sequence[Picture]) -> bool:
+    """Whether it was seen less lately than the picture it stands for; what is new always is.
+
+    Of a face the library has one drawing or two: they take turns with the rig's, or all covers
+    of the channel would look the same.
+    """
+    last = {picture.image_id: picture.last_used_at or NEVER for picture in pictures}
+    spoken = next(one for one in selections if one.line_index == cover.line_index)
+    return cover.image_id is None or last[cover.image_id] <= last[spoken.image_id]
 
 
 def is_intact(picture: Picture, data_dir: Path) -> bool:

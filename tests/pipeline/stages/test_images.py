@@ -292,6 +292,22 @@ def test_drawings_of_the_library_are_cutaways_and_the_cover(ctx):
     assert (made.cover.line_index, made.cover.image_id) == (1, 7)
 
 
+@pytest.mark.parametrize(
+    ("drawing_day", "rig_day", "shown"),
+    [(None, None, True), (None, 3, True), (3, 4, True), (4, 3, False), (4, None, False)],
+)
+def test_a_cover_is_drawn_when_the_drawing_was_not_seen_last(ctx, drawing_day, rig_day, shown):
+    drawing = picture(7, "Rex", Emotion.ANGRY, day=drawing_day).model_copy(
+        update={"source": "model"}
+    )
+    rigs = picture(1, "Rex", Emotion.ANGRY, day=rig_day), picture(2, "Mia")
+
+    made = images.run(dialogue(), on_disk(ctx, *rigs, drawing), Models(), ctx=ctx)
+
+    assert (made.cover is not None) is shown
+    assert made.cutaways == ()
+
+
 def test_without_drawings_the_section_says_what_it_said_before(ctx):
     made = images.run(dialogue(), shelves(ctx), Models(), ctx=ctx)
 
