@@ -8,8 +8,16 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +25,7 @@ from typing import BinaryIO
 from pipeline.facts import Upload
 from pipeline.sections import RefusedPicture
 from pipeline.typed_text import one_line
+from storage.errors import StorageUnusable
 from storage.files import sync_folder
 
 log = logging.getLogger(__name__)
@@ -70,7 +79,8 @@ class IncomingFiles:
                     self.discard([uploads.pop()])
                     refused.append(_too_large(upload))
             if uploads:
-                await asyncio.to_thread(sync_folder, self._data_dir / INCOMING)
+                with _disk_errors():
+                    await asyncio.to_thread(sync_folder, self._data_dir / INCOMING)
         except BaseException:
             self.discard(uploads)
             raise
@@ -98,16 +108,19 @@ class IncomingFiles:
         if file.size_bytes > LARGEST_FILE:
             return False
         path = self._data_dir / upload.path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with _disk_errors():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stored:
             size = 0
             async with aclosing(_pieces(file.read)) as pieces:
                 async for piece in pieces:
                     if (size := size + len(piece)) > LARGEST_FILE:
                         return False
-                    await asyncio.to_thread(stored.write, piece)
-            await asyncio.to_thread(_to_disk, stored)
+                    with _disk_errors():
+                        await asyncio.to_thread(stored.write, piece)
+            with _disk_errors():
+                await asyncio.to_thread(_to_disk, stored)
         return True
 
 
@@ -129,6 +142,17 @@ def _too_large(upload: Upload) -> RefusedPicture:
     limit = f"{LARGEST_FILE // 1024**2} MB"
     reason = f"{upload.name} is larger than {limit}; send a smaller copy."
     return RefusedPicture(number=upload.number, name=upload.name, reason=reason)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What `read` raises may be an OSError, too, and is another matter."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnusable(
+            f"The pictures cannot be stored ({error.strerror}); look at the disk."
+        ) from error
 
 
 def _to_disk(file: BinaryIO) -> None:

@@ -1,6 +1,7 @@
 """Pictures that people send: received, looked at by the engine, listed and removed."""
 
 import asyncio
+import errno
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from pipeline.services.uploads import MOST_PICTURES, Uploads
 from pipeline.shows import load_show
 from pipeline.workflow import Lane
 from storage.database import Database
+from storage.errors import StorageUnusable
 from storage.folder import DataFolder
 from storage.jobs import Jobs
 from storage.records import Job
@@ -169,6 +171,17 @@ async def test_what_has_ended_is_untold_until_it_is_told(studio):
     assert (upload.job.id, upload.message_id, len(upload.intake.taken)) == (job.id, 5, 1)
     await studio.uploads.told(job.id)
     assert await studio.uploads.untold() == []
+
+
+async def test_a_full_disk_is_a_sentence_and_keeps_nothing(studio, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(incoming, "_to_disk", full)
+    with pytest.raises(StorageUnusable, match="No space left on device"):
+        await studio.take(one=picture(1))
+    assert studio.arrived() == []
+    assert await studio.jobs.open() == []
 
 
 async def test_an_upload_cut_off_after_its_job_is_looked_at_all_the_same(studio, monkeypatch):
