@@ -51,6 +51,8 @@ LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion"})
 """Where those classes are looked for: any other name would be imported."""
 NEEDED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 TOKENIZERS = (("vocab.json", "merges.txt"), ("tokenizer.json",))
+CLIP_PLACES = 77
+"""Of a text encoder that does not say; transformers' own default."""
 LARGEST_JSON = 16 * 1024 * 1024
 
 
@@ -90,9 +92,19 @@ def files_of(path: Path) -> Iterator[Path]:
     folder = path / "tokenizer"
     if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise TrainingError(f"{folder} has no vocab.json and merges.txt; fetch the base again.")
-    # It says how many words fit; without it texts of any length would go to the encoder.
-    _there(folder / "tokenizer_config.json")
+    _check_length(_there(folder / "tokenizer_config.json"), path / "text_encoder")
     yield from sorted(file for file in folder.iterdir() if file.suffix in (".json", ".txt"))
+
+
+def _check_length(tokenizer: Path, text_encoder: Path) -> None:
+    """Texts are filled up to this length, which is endless where it is not given."""
+    length = read_json(tokenizer).get("model_max_length")
+    places = read_json(text_encoder / "config.json").get("max_position_embeddings", CLIP_PLACES)
+    if not (isinstance(length, int) and isinstance(places, int) and 2 < length <= places):
+        raise TrainingError(
+            f"{tokenizer} gives {length} as model_max_length and the text encoder has {places} "
+            "places; fetch or copy the base again."
+        )
 
 
 def _there(file: Path) -> Path:

@@ -177,6 +177,12 @@ def test_a_tokenizer_that_does_not_say_how_much_fits_is_refused(base, refusal):
     assert "tokenizer_config.json is missing" in refusal()
 
 
+@pytest.mark.parametrize("length", [None, 78, 10**30, "77", 0])
+def test_more_words_than_a_text_encoder_has_places_for_are_refused(edit, refusal, length):
+    edit("tokenizer/tokenizer_config.json", model_max_length=length)
+    assert f"gives {length} as model_max_length and the text encoder has 77 places" in refusal()
+
+
 def test_weights_in_pieces_are_refused_also_beside_whole_ones(base, refusal):
     index = base / "unet" / "diffusion_pytorch_model.safetensors.index.json"
     index.write_text('{"weight_map": {}}')

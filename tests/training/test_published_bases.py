@@ -151,20 +151,22 @@ def _text_encoder(folder, *, half):
     config.write_text(json.dumps(data))
 
 
-LAYOUTS = {
-    "1.5": {"second": False},
-    "2.1 for 768 pixels": {"second": True},
-    "1.5 in half precision": {"second": False, "half": True},
-}
+FIRST, SECOND, HALF = {"second": False}, {"second": True}, {"second": False, "half": True}
+CASES = [
+    pytest.param(FIRST, "full", id="1.5, full"),
+    pytest.param(SECOND, "lora", id="2.1, adapter"),
+    pytest.param(FIRST, "lora", id="1.5, adapter", marks=pytest.mark.slow),
+    pytest.param(SECOND, "full", id="2.1, full", marks=pytest.mark.slow),
+    pytest.param(HALF, "full", id="half precision, full", marks=pytest.mark.slow),
+    pytest.param(HALF, "lora", id="half precision, adapter", marks=pytest.mark.slow),
+]
 
 
-@pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS)
-def base(request, tiny_base, tmp_path):
-    return published(tiny_base, tmp_path / "base", **request.param)
-
-
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_a_published_base_is_trained_and_its_result_draws(base, method, settings, train):
+@pytest.mark.parametrize(("layout", "method"), CASES)
+def test_a_published_base_is_trained_and_its_result_draws(
+    layout, method, tiny_base, settings, train, tmp_path
+):
+    base = published(tiny_base, tmp_path / "base", **layout)
     config = settings(
         base_model=str(base),
         method=method,
