@@ -90,20 +90,27 @@ def train(
     # PyTorch and what builds on it take seconds to load, so not before there is work for them.
     go_offline()
     refuse_broken_torchvision()
-    from training.preparation import prepare
-    from training.ranks import leave
+    from training.ranks import leave, part
 
     try:
-        run = prepare(config, stop=stop, events=events)
-        if run is None:
-            step = max(checkpoints(config.output_dir), default=0)
-            events.tell(Event(kind=EventKind.STOPPED, step=step, steps=config.max_train_steps))
-            return min(step, config.max_train_steps - 1)
-        if run.ranks.is_main:
-            _keep_settings(config)
-        return _fit_in_memory(run, stop=stop, events=events)
+        reached = _prepare_and_fit(config, stop=stop, events=events)
+        part()
+        return reached
     finally:
         leave()
+
+
+def _prepare_and_fit(config: TrainingConfig, *, stop: Callable[[], bool], events: EventLog) -> int:
+    from training.preparation import prepare
+
+    run = prepare(config, stop=stop, events=events)
+    if run is None:
+        step = max(checkpoints(config.output_dir), default=0)
+        events.tell(Event(kind=EventKind.STOPPED, step=step, steps=config.max_train_steps))
+        return min(step, config.max_train_steps - 1)
+    if run.ranks.is_main:
+        _keep_settings(config)
+    return _fit_in_memory(run, stop=stop, events=events)
 
 
 def _fit_in_memory(run: Run, *, stop: Callable[[], bool], events: EventLog) -> int:

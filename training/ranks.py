@@ -9,6 +9,7 @@ process that goes on would add in another order than one that never stopped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -84,6 +85,16 @@ def join(device: Any) -> None:
     if processes() > 1 and not distributed.is_initialized():
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         distributed.init_process_group(backend, timeout=PATIENCE)
+
+
+def part() -> None:
+    """Wait until all have heard the last of the others: a connection that ends spoils what it said.
+
+    It does not matter whether this is heard, as nobody goes before everybody has come this far.
+    """
+    if distributed.is_initialized():
+        with suppress(RuntimeError):
+            distributed.all_reduce(torch.zeros(1))
 
 
 def leave() -> None:

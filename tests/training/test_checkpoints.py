@@ -44,6 +44,11 @@ def ending(kept):
     return kept[1]
 
 
+def slow(*values, **keywords):
+    """One more of a kind of which the fast tests have one."""
+    return pytest.param(*values, marks=pytest.mark.slow, **keywords)
+
+
 def told(config, kind):
     return [event for event in EventTail(config.output_dir).read() if event.kind is kind]
 
@@ -58,7 +63,7 @@ def flip(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("file", TEXTS)
+@pytest.mark.parametrize("file", [TEXTS[0], *(slow(file) for file in TEXTS[1:])])
 def test_a_flipped_bit_in_the_newest_is_named_and_the_one_before_is_used(
     file, run, train, contents, ending
 ):
@@ -74,10 +79,10 @@ def test_a_flipped_bit_in_the_newest_is_named_and_the_one_before_is_used(
     "damage",
     [
         lambda folder: (folder / "manifest.json").unlink(),
-        lambda folder: (folder / "manifest.json").write_text("{"),
+        slow(lambda folder: (folder / "manifest.json").write_text("{")),
         lambda folder: (folder / TEXTS[0]).unlink(),
-        lambda folder: (folder / TEXTS[1]).write_bytes((folder / TEXTS[1]).read_bytes()[:-1]),
-        lambda folder: (shutil.rmtree(folder), folder.mkdir()),
+        slow(lambda folder: (folder / TEXTS[1]).write_bytes((folder / TEXTS[1]).read_bytes()[:-1])),
+        slow(lambda folder: (shutil.rmtree(folder), folder.mkdir())),
     ],
     ids=["no manifest", "torn manifest", "no weights", "cut short", "empty folder"],
 )
@@ -104,10 +109,10 @@ def forge(folder, file, change):
     ("file", "change", "words"),
     [
         (TEXTS[0], lambda t: t.popitem(), "holds other tensors"),
-        (TEXTS[1], lambda t: t.update(more=torch.zeros(1)), "holds other tensors"),
+        slow(TEXTS[1], lambda t: t.update(more=torch.zeros(1)), "holds other tensors"),
         (TEXTS[2], lambda t: t.update({k: v.half() for k, v in t.items()}), "other types"),
         (TEXTS[0], lambda t: next(iter(t.values())).fill_(float("nan")), "not a number"),
-        (TEXTS[1], lambda t: next(iter(t.values())).fill_(float("inf")), "not a number"),
+        slow(TEXTS[1], lambda t: next(iter(t.values())).fill_(float("inf")), "not a number"),
     ],
 )
 def test_tensors_that_do_not_fit_are_not_loaded(file, change, words, run, train, contents, ending):
@@ -211,7 +216,7 @@ def test_another_end_of_a_cosine_is_refused(settings, train):
 
 @pytest.mark.parametrize(
     ("keep_last", "keep_every", "left"),
-    [(0, 0, [6, 5, 4, 3, 2, 1]), (1, 0, [6]), (2, 0, [6, 5]), (1, 2, [6, 4, 2])],
+    [slow(0, 0, [6, 5, 4, 3, 2, 1]), slow(1, 0, [6]), (2, 0, [6, 5]), (1, 2, [6, 4, 2])],
 )
 def test_the_newest_and_the_chosen_ones_stay(keep_last, keep_every, left, settings, train):
     config = settings(
@@ -243,7 +248,7 @@ def no_file_longer_than(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("file", TEXTS[:2])
+@pytest.mark.parametrize("file", [TEXTS[1], slow(TEXTS[0])])
 def test_a_full_disk_while_saving_keeps_the_older_ones(file, run, train, contents, ending):
     before = names(run)
     size = (run.output_dir / "checkpoint-4" / file).stat().st_size

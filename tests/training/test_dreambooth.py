@@ -181,8 +181,8 @@ def test_the_settings_a_run_was_begun_with_are_left_as_they_are(settings, train,
 def test_a_validation_that_a_kill_left_out_is_made_up_for(settings, train):
     import shutil
 
-    config = settings(validation_steps=2, validation_prompts=("a dog",))
-    train(config, until=2)
+    config = settings(max_train_steps=2, validation_steps=2, validation_prompts=("a dog",))
+    train(config)
     shutil.rmtree(config.output_dir / "validation-2")
     train(config, resume=True)
     assert (config.output_dir / "validation-2" / "grid.png").is_file()

@@ -110,7 +110,7 @@ def all_are_whole(config):
         verify(folder, read_manifest(folder))
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
 def test_killed_at_any_file_operation_it_ends_with_the_same_bytes(
     kills, host, short, expected, contents
 ):
@@ -143,7 +143,9 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(host, short, expec
     assert contents(short.output_dir / f"checkpoint-{STEPS}") == expected
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_at_the_next_step_and_nothing_is_repeated(number, host, endless):
     pid = host.begin(endless)
     wait_for_a_step(endless)
@@ -158,6 +160,18 @@ def test_a_signal_saves_at_the_next_step_and_nothing_is_repeated(number, host, e
     assert [event.step for event in started] == [0, step]
 
 
+def test_a_second_ctrl_c_ends_it_at_once_and_costs_only_the_steps_since(
+    host, short, expected, contents
+):
+    code = host.run(short, interrupt_twice_at=4)  # settings, and two checkpoints of one step each
+    assert code == -signal.SIGINT, stderr(short)
+    all_are_whole(short)
+    assert list(checkpoints(short.output_dir)) == [2, 1]
+    assert kinds(short)[-1] is not EventKind.STOPPED
+    assert host.run(short, "--resume") == 0
+    assert contents(short.output_dir / f"checkpoint-{STEPS}") == expected
+
+
 def test_the_end_of_the_parents_pipe_saves(host, endless, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -168,7 +182,7 @@ def test_the_end_of_the_parents_pipe_saves(host, endless, tmp_path):
     assert len(checkpoints(endless.output_dir)) == 1
 
 
-def test_a_finished_run_trains_no_step_when_it_is_resumed(host, short, contents):
+def test_a_finished_run_trains_no_step_when_it_is_resumed_and_is_not_begun_anew(host, short):
     assert host.run(short) == 0
     before = {path: sha256_of(path) for path in short.output_dir.rglob("*.safetensors")}
     assert host.run(short, "--resume") == 0
@@ -178,9 +192,6 @@ def test_a_finished_run_trains_no_step_when_it_is_resumed(host, short, contents)
     assert f"Resuming from checkpoint: {short.output_dir / f'checkpoint-{STEPS}'}\n" in output
     assert f"Resuming from step {STEPS}\n" in output
 
-
-def test_a_second_start_is_one_sentence(host, short):
-    assert host.run(short) == 0
     assert host.run(short) == 2
     assert stderr(short) == (
         f"{short.output_dir} holds checkpoints; add --resume to go on, "

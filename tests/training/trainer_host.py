@@ -1,7 +1,8 @@
 """Runs trainers as children of a process that has loaded everything already: `fork` is all it does.
 
 A line of JSON on stdin begins one; its pid and, in the end, how it ended are lines on stdout. With
-`die_at` it kills itself at that file operation, and with `die_after_s` after so much time.
+`die_at` it kills itself at that file operation, with `die_after_s` after so much time, and with
+`interrupt_twice_at` it gets two SIGINT before it gives a file or folder that name for good.
 """
 
 import json
@@ -27,7 +28,9 @@ def run(order):
     stdin = os.open(order.get("stdin", os.devnull), os.O_RDONLY)
     os.dup2(stdin, 0)
     if order.get("die_at"):
-        die_at(order["die_at"])
+        at_operation(order["die_at"], WATCHED, signal.SIGKILL)
+    if order.get("interrupt_twice_at"):
+        at_operation(order["interrupt_twice_at"], ("os.rename",), signal.SIGINT, signal.SIGINT)
     if order.get("die_after_s"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends it as suddenly as SIGKILL
         signal.setitimer(signal.ITIMER_REAL, order["die_after_s"])
@@ -36,14 +39,15 @@ def run(order):
     return main(order["arguments"])
 
 
-def die_at(count):
+def at_operation(count, operations, *signals):
     left = [count]
 
     def watch(event, arguments):
-        if event in WATCHED:
+        if event in operations:
             left[0] -= 1
             if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                for number in signals:
+                    os.kill(os.getpid(), number)
 
     sys.addaudithook(watch)
 
