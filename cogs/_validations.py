@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,21 +19,20 @@ from cogs._training_words import (
     checkpoint_headline,
     checkpoint_mark,
 )
-from cogs._votes import UNREACHABLE, Emoji, Given, is_same
-from pipeline.errors import ProviderError, UserError
-from storage.errors import StorageError
+from cogs._troubles import REFUSALS, troubles_logged
+from cogs._votes import Emoji, Given, is_same, seed
+from storage.states import TrainingState
 
 if TYPE_CHECKING:
     from bot.client import StudioBot
     from pipeline.services.training import Standing, Training
-    from storage.records import TrainingRun, Validation
+    from storage.records import Promotion, TrainingRun, Validation
 
 log = logging.getLogger(__name__)
 
 GRID = "grid.png"
 LOOKED_AT = 3
 """So many of the newest runs are voted on by reaction; looking at all there ever were is slow."""
-REFUSALS = (UserError, ProviderError, StorageError)
 
 
 class Verdict(StrEnum):
@@ -55,6 +54,8 @@ class ValidationDesk:
         self._warned: set[int] = set()
         """Members without the role, who have been told."""
         self._said: dict[tuple[int, int], str] = {}
+        self._unposted: set[tuple[int, int]] = set()
+        """Those that could not be posted: events come twice a second, and repairs in minutes."""
 
     @property
     def _training(self) -> Training:
@@ -62,31 +63,29 @@ class ValidationDesk:
 
     async def repair(self) -> None:
         """After an absence: reactions read back, missing messages posted, ended ones marked."""
-        async with self._lock:
-            recent = (await self._training.status()).runs[:LOOKED_AT]
-            for validation in await self._training.open_validations():
-                with _troubles_logged(validation):
-                    if any(run.id == validation.run_id for run in recent):
-                        await self._bring_up_to_date(validation)
-                    else:
-                        await self._close(validation)
-            for run in recent:
-                await self._show_all(run, only_ended=True)
+        status = await self._training.status()
+        recent = {run.id: run for run in (*status.runs[:LOOKED_AT], status.run) if run is not None}
+        self._unposted.clear()
+        for validation in await self._training.open_validations():
+            act = self._bring_up_to_date if validation.run_id in recent else self._close
+            await self._one(validation, act)
+        for run in recent.values():
+            await self._show_ended(run)
 
     async def post_missing(self) -> None:
         """Post every checkpoint that has no message."""
-        async with self._lock:
-            for validation in await self._training.open_validations():
-                if validation.message_id is None:
-                    with _troubles_logged(validation):
-                        await self._bring_up_to_date(validation)
+        for validation in await self._training.open_validations():
+            key = (validation.run_id, validation.step)
+            if validation.message_id is None and key not in self._unposted:
+                self._unposted.add(key)
+                await self._one(validation, self._bring_up_to_date)
 
     async def reacted(self, message_id: int) -> None:
         """Somebody's reaction has come or gone: what the message says now is what stands."""
         async with self._lock:
             validation = await self._training.find_validation(message_id)
-            if validation is not None and not validation.ended:
-                with _troubles_logged(validation):
+            if validation is not None:
+                with _troubles(validation):
                     await self._bring_up_to_date(validation)
 
     async def deleted(self, message_id: int) -> None:
@@ -107,21 +106,29 @@ class ValidationDesk:
 
     async def vote(self, run_id: int, step: int, user_id: int) -> Standing:
         """A vote by command, shown in the messages of the run."""
-        async with self._lock:
-            standing = await self._training.vote(run_id, step, user_id)
-            await self._show_after(standing)
-            return standing
+        async with self._lock, self._shown_after(run_id):
+            return await self._training.vote(run_id, step, user_id)
 
-    async def show(self, run_id: int) -> None:
-        """Make the messages of a run say what is true now."""
-        async with self._lock:
-            self._settled = {key for key in self._settled if key[0] != run_id}
-            await self._show_all(await self._training.get(run_id))
+    async def back(self, character: str, who: str) -> Promotion | None:
+        """The way back by command, shown in the messages of both models."""
+        async with self._lock, self._shown_after():
+            return await self._training.back(character, who)
 
     # One message
 
+    async def _one(
+        self, validation: Validation, act: Callable[[Validation], Awaitable[None]]
+    ) -> None:
+        """With it as it is now; between two of them a click gets its turn."""
+        async with self._lock:
+            with _troubles(validation):
+                run_id, step = validation.run_id, validation.step
+                await act((await self._training.vote_standing(run_id, step)).validation)
+
     async def _bring_up_to_date(self, validation: Validation) -> None:
         if validation.message_id is None:
+            if validation.ended:
+                return
             validation = await self._post(validation)
         assert validation.channel_id is not None
         assert validation.message_id is not None
@@ -131,22 +138,22 @@ class ValidationDesk:
         if given is None:
             await self._gone(validation)
             return
-        await _seed(given.message)
         await self._heed(validation, given)  # first: to promote may mean to hash gigabytes
-        await self._count(validation, given)
+        if not validation.ended:
+            await self._count(validation, given)
+            await seed(given.message, tuple(Verdict))  # last: it takes seconds
 
     async def _count(self, validation: Validation, given: Given) -> None:
         """The ✅ as they stand; enough of them promote the checkpoint."""
-        try:
-            standing = await self._training.sync_votes(
-                validation.run_id, validation.step, given.by[Verdict.PROMOTE]
-            )
-        except REFUSALS as error:
-            await self._say_once(validation, str(error))
-            return
-        await self._edit(standing, given.message)
-        if standing.promotion is not None:
-            await self._show_after(standing)
+        async with self._shown_after():
+            try:
+                standing = await self._training.sync_votes(
+                    validation.run_id, validation.step, given.by[Verdict.PROMOTE]
+                )
+            except REFUSALS as error:
+                await self._say_once(validation, str(error))
+            else:
+                await self._edit(standing, given.message)
 
     async def _heed(self, validation: Validation, given: Given) -> None:
         """Do what ❌ and ⏸️ ask for; one member is enough."""
@@ -157,13 +164,12 @@ class ValidationDesk:
                 act = await self._act(verdict, validation.run_id, by=min(new))
                 if why := await self._bot.studio.wishes.heed(*key, verdict, users, act):
                     await self._bot.drafts.tell(told(why))
-                await self._bot.live_runs.show(validation.run_id)
 
     async def _act(
         self, verdict: Verdict, run_id: int, *, by: int
     ) -> Callable[[], Awaitable[TrainingRun]]:
         """What is to be done; everything slow is behind us then."""
-        who = await self._name(by)
+        who = await self._bot.votes.name(by)
         if verdict is Verdict.STOP:
             return lambda: self._training.stop(who, run_id=run_id)
         return lambda: self._training.pause(who, run_id=run_id)
@@ -208,37 +214,47 @@ class ValidationDesk:
 
     # What messages say
 
-    async def _show_after(self, standing: Standing) -> None:
-        """A promotion changes what other checkpoints of the character say."""
-        run = await self._training.get(standing.validation.run_id)
-        self._settled.clear()
-        await self._show_all(run)
-        await self._bot.live_runs.show(run.id)
-        if standing.promotion is not None:
-            for other in (await self._training.status()).runs[:LOOKED_AT]:
-                if other.id != run.id and other.character == run.character:
-                    await self._show_all(other)
+    @asynccontextmanager
+    async def _shown_after(self, *run_ids: int) -> AsyncIterator[None]:
+        """Whatever comes into use within, or goes: messages of these and those runs say so."""
+        before = await self._in_use()
+        yield
+        changed = before ^ await self._in_use()
+        for run_id in {*run_ids, *(run_id for run_id, _ in changed)}:
+            self._settled = {key for key in self._settled if key[0] != run_id}
+            for validation in await self._training.validations(run_id):
+                await self._show(validation)
+            self._bot.on_training_event(run_id)  # its plot marks the step in use
 
-    async def _show_all(self, run: TrainingRun, *, only_ended: bool = False) -> None:
+    async def _in_use(self) -> set[tuple[int, int]]:
+        """(training, step) of each model that draws."""
+        models = (await self._training.status()).promotions
+        return {(model.run_id, model.step) for model in models}
+
+    async def _show_ended(self, run: TrainingRun) -> None:
+        """While a run is under way, ❌ and ⏸️ count on these, too."""
         for validation in await self._training.validations(run.id):
-            key = (run.id, validation.step)
-            if validation.message_id is None or key in self._settled:
-                continue
-            if only_ended and not validation.ended:
-                continue
-            with _troubles_logged(validation):
-                standing = await self._training.vote_standing(*key)
-                await self._edit(standing, await self._fetch(validation))
-                if validation.ended:
-                    self._settled.add(key)
+            if validation.ended and validation.message_id is not None:
+                if run.state is TrainingState.RUNNING:
+                    await self._one(validation, self._bring_up_to_date)
+                await self._one(validation, self._show)
+
+    async def _show(self, validation: Validation) -> None:
+        key = (validation.run_id, validation.step)
+        if validation.message_id is None or key in self._settled:
+            return
+        with _troubles(validation):
+            standing = await self._training.vote_standing(*key)
+            await self._edit(standing, await self._fetch(validation))
+            if validation.ended:
+                self._settled.add(key)
 
     async def _edit(self, standing: Standing, message: discord.Message | None) -> None:
         if message is None:
             return
         validation = standing.validation
         run = await self._training.get(validation.run_id)
-        models = (await self._training.status()).promotions
-        is_in_use = any((m.run_id, m.step) == (run.id, validation.step) for m in models)
+        is_in_use = (run.id, validation.step) in await self._in_use()
         text = checkpoint_headline(run, standing, is_in_use=is_in_use)
         if message.content != text:  # edits of old messages are few
             with suppress(discord.NotFound):
@@ -260,23 +276,9 @@ class ValidationDesk:
             self._said[key] = text
             await self._bot.drafts.tell(told(text))
 
-    async def _name(self, user_id: int) -> str:
-        try:
-            return str(self._bot.get_user(user_id) or await self._bot.fetch_user(user_id))
-        except UNREACHABLE:
-            return str(user_id)
-
 
 def is_verdict(emoji: Emoji) -> bool:
     return any(is_same(verdict.value, emoji) for verdict in Verdict)
-
-
-async def _seed(message: discord.Message) -> None:
-    """One click is enough to decide: our own reactions are there first."""
-    seeded = [reaction.emoji for reaction in message.reactions if reaction.me]
-    for verdict in Verdict:
-        if not any(is_same(verdict.value, other) for other in seeded):
-            await message.add_reaction(verdict.value)
 
 
 def _fits(file: Path, limit_bytes: int) -> bool:
@@ -287,10 +289,5 @@ def _fits(file: Path, limit_bytes: int) -> bool:
         return False
 
 
-@contextmanager
-def _troubles_logged(validation: Validation) -> Iterator[None]:
-    """One checkpoint in trouble stops no other; it is tried again in a few minutes."""
-    try:
-        yield
-    except (*REFUSALS, *UNREACHABLE) as error:
-        log.warning("run=%d step=%d %s", validation.run_id, validation.step, error)
+def _troubles(validation: Validation) -> AbstractContextManager[None]:
+    return troubles_logged(log, f"run={validation.run_id} step={validation.step}")

@@ -20,7 +20,7 @@ from cogs._training_words import (
     vote_text,
 )
 from cogs._uploads import SHEET, PictureModal
-from cogs._validations import LOOKED_AT, is_verdict
+from cogs._validations import is_verdict
 from pipeline.errors import UserError
 from pipeline.recipes import MOST_STEPS, USUAL_STEPS
 from pipeline.services.uploads import STAGE as INTAKE
@@ -175,10 +175,8 @@ class Training(commands.Cog):
     @approvers_only()
     async def back(self, ctx: Context, character: str) -> None:
         await ctx.defer()
-        model = await self.bot.studio.training.back(character, str(ctx.author))
+        model = await self.bot.validations.back(character, str(ctx.author))
         await ctx.send(back_text(self.bot.studio.show.character(character).name, model))
-        for run in (await self.bot.studio.training.status()).runs[:LOOKED_AT]:
-            await self.bot.validations.show(run.id)
 
     @train.command(name="drawings", description="Draw what the library lacks of a character.")
     @app_commands.autocomplete(character=_choices.characters)

@@ -320,6 +320,90 @@ async def test_checkpoints_of_old_trainings_close_and_can_still_be_promoted(
     assert await model_of() == [(first.id, 100)]
 
 
+async def test_what_an_old_training_that_goes_on_shows_stays_open(
+    bot, world, studio, margot, training_of, checkpoint_of, reply_to
+):
+    first = await training_of(name="first")
+    await first.ends(TrainingState.PAUSED)
+    for name in ("second", "third", "fourth"):
+        await (await training_of(name=name)).ends(TrainingState.FINISHED)
+    await reply_to(margot, "train resume")
+    await first.validates(100)
+    message = await checkpoint_of(first, 100)
+    await bot.repair()
+    assert "shall it draw?" in message.content
+    assert [v.step for v in await studio.training.open_validations()] == [100]
+
+
+async def test_the_message_of_a_promoted_checkpoint_still_pauses_and_stops(
+    bot, world, margot, training_of, checkpoint_of, state_of, start_bot
+):
+    run = await training_of()
+    await run.validates(100)
+    message = await checkpoint_of(run, 100)
+    world.react(margot, message, PROMOTE)
+    await shows(world, message, "is in use")
+    world.react(margot, message, PAUSE)
+    await state_of(run, TrainingState.PAUSED)
+    await bot.studio.training.resume("Margot")
+    await bot.close()
+    world.react(margot, message, STOP)
+    async with start_bot():
+        await state_of(run, TrainingState.STOPPED)
+
+
+async def test_the_model_of_an_old_training_no_longer_says_that_it_is_in_use(
+    bot, world, margot, training_of, checkpoint_of, reply_to
+):
+    first = await training_of(name="first")
+    await first.validates(100)
+    message = await checkpoint_of(first, 100)
+    await reply_to(margot, "train promote")
+    await first.ends(TrainingState.FINISHED)
+    for name in ("second", "third", "fourth"):
+        await (await training_of(name=name)).ends(TrainingState.FINISHED)
+    last = await training_of(name="last")
+    await last.validates(200)
+    await reply_to(margot, "train promote")
+    await shows(world, await checkpoint_of(last, 200), "is in use")
+    await shows(world, message, "is closed")
+    await reply_to(margot, "train back", {"character": "Butcher"})
+    await shows(world, message, "is in use")
+
+
+async def test_a_verdict_counts_where_the_bot_cannot_add_reactions(
+    bot, world, margot, training_of, checkpoint_of, state_of, model_of
+):
+    run = await training_of()
+    await run.validates(100)
+    message = await checkpoint_of(run, 100)
+    world.faults.add(
+        "PUT", f"/channels/*/messages/{message.id}/reactions/*/@me", status=403, times=99
+    )
+    world.clear_reactions(message)
+    world.react(margot, message, PAUSE)
+    world.react(margot, message, PROMOTE)
+    await state_of(run, TrainingState.PAUSED)
+    await shows(world, message, "is in use")
+
+
+async def test_a_checkpoint_that_cannot_be_posted_is_tried_again_in_minutes_not_at_every_step(
+    bot, world, training_of, checkpoint_of
+):
+    run = await training_of()
+    fault = world.faults.add(
+        "POST", f"/channels/{world.approvals.id}/messages", status=403, times=99
+    )
+    await run.validates(100)
+    for step in range(101, 111):
+        await run.steps(step)
+    await bot.validations.post_missing()
+    assert fault.times >= 98
+    fault.times = 0
+    await bot.validations.repair()
+    await checkpoint_of(run, 100)
+
+
 class TestTwoApprovals:
     """When the channel wants two."""
 
