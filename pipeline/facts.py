@@ -106,6 +106,8 @@ class Models(Section):
     """Fact for whatever draws: at most one model for each character."""
 
     models: tuple[PromotedModel, ...] = ()
+    why: str = ""
+    """A sentence, when none may draw although there are some."""
 
 
 class Upload(SentPicture):

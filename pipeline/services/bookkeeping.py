@@ -58,6 +58,7 @@ UPLOAD_LIMIT = "upload_limit"
 """Note: the largest file, in bytes, that the Discord server takes."""
 DEFAULT_UPLOAD_LIMIT = 10 * 1024 * 1024
 """Discord's limit for a server without boosts."""
+NO_DRAWING = "Nothing was drawn for this reel, as a network is being trained."
 EVERGREEN = "evergreen"
 """Source of the bundled topics, which do not spoil."""
 
@@ -243,7 +244,8 @@ class Bookkeeping:
 
     async def _models(self) -> Models:
         models = await self._shelf.models()
-        return Models() if self._gpu.is_taken else models  # asked last: a run may begin meanwhile
+        # Asked last: a run may begin meanwhile.
+        return Models(why=NO_DRAWING) if self._gpu.is_taken else models
 
     async def _free_names(self) -> list[str]:
         since = self._clock() - TOPIC_WINDOW

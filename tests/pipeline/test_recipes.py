@@ -83,3 +83,8 @@ def test_every_checkpoint_that_was_shown_is_kept(tmp_path):
 )
 def test_a_run_has_the_resolution_that_its_base_was_made_for(tmp_path, unet, vae, pixels):
     assert resolution_of(base(tmp_path, unet, vae)) == pixels
+
+
+def test_nothing_of_a_portrait_is_left_out_and_all_noise_counts_alike(tmp_path):
+    assert settings(tmp_path).center_crop is False
+    assert settings(tmp_path).snr_gamma == 5

@@ -41,6 +41,8 @@ def draw(
 
     Each model is loaded once.
     """
+    if models.why:
+        return [], [models.why]
     rigs = list(library)
     drawn: list[Cutaway] = []
     notes: list[str] = []

@@ -407,6 +407,15 @@ def test_the_library_fills_in_where_there_is_no_model_and_says_so(drawing_ctx, p
     assert made.notes == ("Rex has no model in use; /train start trains one.",)
 
 
+def test_a_reel_made_while_a_network_is_trained_says_that_nothing_was_drawn(drawing_ctx, painters):
+    library = shelves(drawing_ctx, (8, "Rex", HAPPY))
+
+    made = images.run(dialogue(), library, Models(why="One is trained."), ctx=drawing_ctx)
+
+    assert [c.image_id for c in made.cutaways] == [8]
+    assert made.notes == ("One is trained.",)
+
+
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
