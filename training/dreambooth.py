@@ -260,7 +260,7 @@ def _failed(config: TrainingConfig, events: EventLog, sentence: str) -> Training
 def _speak_plainly() -> None:
     """Ours on stdout; stderr is for the sentence that ends a run, so libraries keep quiet."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("training").setLevel(logging.INFO)
+    logging.getLogger("training").setLevel(logging.INFO if is_main() else logging.WARNING)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -51,7 +51,11 @@ class Together:
 
     def end(self):
         """Exit codes, and what was said last."""
-        said = [process.communicate(timeout=PATIENCE_S)[1] for process in self.processes]
+        try:
+            said = [process.communicate(timeout=PATIENCE_S)[1] for process in self.processes]
+        finally:
+            for process in self.processes:
+                process.kill()  # one that is still there: a test has failed
         return [process.returncode for process in self.processes], said
 
 
