@@ -126,9 +126,7 @@ def workflow_for(config: StudioConfig) -> Workflow:
         # A service is only waited for, and a call under way may need its whole time limit.
         stages["voices"] = replace(stages["voices"], lane=Lane.IO, fresh=False, grace_s=75)
     if config.images.provider == "diffusion":
-        stages["images"] = replace(
-            stages["images"], lane=Lane.GPU, fresh=True, timeout_s=DRAWING_S
-        )
+        stages["images"] = replace(stages["images"], lane=Lane.GPU, fresh=True, timeout_s=DRAWING_S)
     return Workflow(tuple(stages.values()))
 
 
