@@ -213,7 +213,7 @@ def _validate_if_due(run: Run, teller: Teller) -> None:
 def _write_result(run: Run) -> None:
     from training.result import write_result
 
-    if run.saved is not None:  # by the main process
+    if run.ranks.is_main and run.saved is not None:
         write_result(run.config, run.base, run.saved)
 
 
