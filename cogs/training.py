@@ -191,7 +191,6 @@ class Training(commands.Cog):
     async def _moved(self, ctx: Context, run: TrainingRun, verb: str) -> None:
         text = f"Training {run.id} of {plain(run.character)} {verb}. {progress_line(run)}"
         await ctx.send(text)
-        await self.bot.live_runs.show(run.id)
 
     # Verdicts by reaction; the raw events, because older messages are not cached
 
@@ -237,6 +236,7 @@ class Training(commands.Cog):
             self.bot.live_runs.show(run_id),
         )
         await self.bot.live_runs.tell_ends()
+        await self.bot.live_runs.plot(run_id)
 
     @commands.Cog.listener()
     async def on_studio_job(self, event: JobEvent) -> None:

@@ -192,6 +192,54 @@ async def test_a_channel_that_cannot_be_written_stops_nothing(
     await world.wait_for_message(lambda m: "shall it draw" in m.content)
 
 
+async def test_a_paused_run_gets_no_new_message_however_old_its_own_is(
+    bot, world, studio, live, training_of, monkeypatch
+):
+    run = await training_of()
+    message = await live(run)
+    await studio.training.pause("Margot")
+    await shows(world, message, "is paused")
+    monkeypatch.setattr("cogs._training_progress.TOO_OLD_S", -1)
+    monkeypatch.setattr("cogs._training_progress.EVERY_S", 0)
+    requests = len([r for r in world.requests if r.method == "PATCH"])
+    for _ in range(3):
+        await bot.live_runs.repair()
+    assert live_messages(world, world.general) == [message]
+    assert len([r for r in world.requests if r.method == "PATCH"]) == requests
+
+
+async def test_a_pause_is_shown_while_a_plot_waits_for_the_workers(
+    always, bot, world, studio, cpu, live, training_of, eventually
+):
+    run = await training_of()
+    message = await live(run)
+    cpu.holding = True
+    await run.validates(100)
+    await eventually(lambda: cpu.held)
+    await studio.training.pause("Margot")
+    await shows(world, message, "is paused")
+    assert message.attachments == []
+    cpu.release()
+    await world.wait_until(lambda: message.attachments, 30, "the plot")
+
+
+async def test_a_plot_that_discord_did_not_take_comes_with_the_next_look(
+    always, bot, world, studio, live, training_of, eventually, caplog
+):
+    run = await training_of()
+    message = await live(run)
+    path = f"/channels/*/messages/{message.id}"
+    fault = world.faults.add("PATCH", path, status=400, times=99)
+    await run.validates(100)
+    await eventually(lambda: f"run={run.id} plot:" in caplog.text)
+    fault.times = 0
+    await run.steps(101)
+    await shows(world, message, "step 101")
+    assert "image" not in message.embeds[0]
+    await bot.live_runs.repair()
+    await world.wait_until(lambda: message.attachments, 30, "the plot")
+
+
 # Commands
 
 
