@@ -138,8 +138,8 @@ def _write(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str]) -> 
     for name, tensor in plain.items():
         if not _is_finite(tensor):
             raise TrainingError(
-                f"{name} is not a number any more, so nothing was saved; "
-                "resume from the last checkpoint with a lower learning_rate."
+                f"{name} is not a number any more, so nothing was saved; train anew into another "
+                "output_dir with a lower learning_rate, or promote the last checkpoint."
             )
     save_file(plain, path, metadata)
 

@@ -163,11 +163,16 @@ def config_text(config: TrainingConfig) -> str:
 
 
 def movable(config: TrainingConfig) -> TrainingConfig:
-    """With paths relative to its output folder: for a file there, which then moves with them."""
+    """With paths relative to its output folder: for a file there, which then moves with them.
+
+    Only those that lie near it: two folders up is DATA_DIR. What is further away stays there.
+    """
     folder = config.output_dir.resolve()
 
     def relative(path: Path | str) -> str:
-        return os.path.relpath(Path(path).resolve(), folder)
+        place = Path(path).resolve()
+        is_near = place.is_relative_to(folder.parent.parent)
+        return os.path.relpath(place, folder) if is_near else str(place)
 
     names = ("output_dir", "logging_dir", "instance_data_dir", "class_data_dir")
     paths = {name: getattr(config, name) for name in names}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from training.bases import go_offline
 from training.config import TrainingConfig, config_text, load_config, movable
 from training.errors import TrainingError
-from training.files import whole_file
+from training.files import saying, whole_file
 from training.launch import is_main, processes
 from training.lock import hold
 from training.manifest import checkpoint_folders, checkpoints
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 FINISHED, REFUSED, STOPPED = 0, 2, 3
 PLOT_FILE = "loss.png"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,6 +110,7 @@ def _prepare_and_fit(config: TrainingConfig, *, stop: Callable[[], bool], events
         return min(step, config.max_train_steps - 1)
     if run.ranks.is_main:
         _keep_settings(config)
+        _draw_loss(config)  # now, as a folder that cannot be written would cost steps later
     return _fit_in_memory(run, stop=stop, events=events)
 
 
@@ -171,10 +172,9 @@ def _learn(run: Run, teller: Teller) -> None:
         accelerator.backward(loss / config.gradient_accumulation_steps)
         teller.add_loss(loss)
     run.ranks.average_gradients(parameters)
-    accelerator.clip_grad_norm_(
-        parameters, config.max_grad_norm
-    )  # as they are without fp16's scale
-    run.updates.step()  # leaves it out when fp16 overflowed
+    # Both take fp16's scale off the gradients first; the step is left out when they overflowed.
+    accelerator.clip_grad_norm_(parameters, config.max_grad_norm)
+    run.updates.step()
     run.updates.zero_grad()
     state.step += 1
     if state.ema is not None:
@@ -231,8 +231,9 @@ def _draw_loss(config: TrainingConfig) -> None:
     from training.plots import draw_loss
     from training.progress import EVENTS_FILE
 
-    config.plots_dir.mkdir(parents=True, exist_ok=True)
-    draw_loss(config.output_dir / EVENTS_FILE, config.plots_dir / PLOT_FILE)
+    with saying(str(config.plots_dir)):
+        config.plots_dir.mkdir(parents=True, exist_ok=True)
+        draw_loss(config.output_dir / EVENTS_FILE, config.plots_dir / PLOT_FILE)
 
 
 def _train_and_tell(config: TrainingConfig, *, resume: bool, stop: Callable[[], bool]) -> int:
@@ -242,9 +243,10 @@ def _train_and_tell(config: TrainingConfig, *, resume: bool, stop: Callable[[], 
         if is_main():
             _draw_loss(config)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK:
             raise
-        sentence = f"The disk is full ({error.strerror}); make room and resume."
+        place = error.filename or config.output_dir
+        sentence = f"{place} cannot be written ({error.strerror}); make room there and resume."
         raise _failed(config, events, sentence) from error
     except TrainingError as error:
         raise _failed(config, events, str(error)) from error

@@ -55,8 +55,9 @@ class Teller:
         self._sum, self._losses, self._told_at = 0.0, 0, time.monotonic()
         if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss is not a number any more before step {self.last_step}; resume from the "
-                "last checkpoint with a lower learning_rate in a new output_dir, or in bf16."
+                f"The loss is not a number any more before step {self.last_step}; train anew into "
+                "another output_dir with a lower learning_rate or in bf16, or promote the last "
+                "checkpoint."
             )
         left = self._config.max_train_steps - self.last_step
         self._tell(

@@ -1,5 +1,8 @@
+import errno
 import importlib.util
+import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -169,6 +172,14 @@ def test_a_run_keeps_its_settings_with_paths_that_move_with_it(settings, train, 
     assert moved.logging_dir.resolve() == elsewhere / "run" / "logs"
 
 
+def test_what_lies_far_from_a_run_stays_where_it_is_when_the_run_moves(settings):
+    base = Path("/somewhere/bases/sd15")
+    kept = movable(settings(base_model=str(base), output_dir="/data/models/rex"))
+    assert kept.base_model == str(base)
+    near = movable(settings(base_model="/data/bases/sd15", output_dir="/data/models/rex"))
+    assert near.base_model == "../../bases/sd15"
+
+
 def test_the_settings_a_run_was_begun_with_are_left_as_they_are(settings, train, tmp_path):
     file = tmp_path / "run" / "config.yaml"
     file.parent.mkdir()
@@ -234,18 +245,26 @@ def test_a_gpu_that_is_not_there_is_a_sentence(settings, train):
         train(settings(device="cuda"))
 
 
-def test_a_full_disk_beside_checkpoints_is_a_sentence(settings, monkeypatch):
-    import errno
-
-    def draw(config):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
+def test_a_disk_that_takes_nothing_beside_checkpoints_is_a_sentence(settings, monkeypatch, number):
+    def keep(config):
+        raise OSError(number, os.strerror(number), "run/config.yaml")
 
     config = settings(max_train_steps=1)
     config.output_dir.mkdir()
-    monkeypatch.setattr(dreambooth, "_draw_loss", draw)
-    with pytest.raises(TrainingError, match=r"The disk is full \(No space left on device\); make"):
+    monkeypatch.setattr(dreambooth, "_keep_settings", keep)
+    said = rf"^run/config.yaml cannot be written \({os.strerror(number)}\); make room there"
+    with pytest.raises(TrainingError, match=said):
         dreambooth._train_and_tell(config, resume=False, stop=dreambooth.never)
-    assert told(config, EventKind.FAILED)[-1].error.startswith("The disk is full")
+    assert told(config, EventKind.FAILED)[-1].error.startswith("run/config.yaml cannot")
+
+
+def test_a_folder_for_plots_that_cannot_be_is_said_before_the_first_step(settings, train, tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    config = settings(logging_dir=tmp_path / "file" / "logs")
+    with pytest.raises(TrainingError, match="logs cannot be written"):
+        train(config)
+    assert not list(config.output_dir.glob("checkpoint-*"))
 
 
 def test_a_picture_that_breaks_the_run_is_named(settings, train, pictures):
