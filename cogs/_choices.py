@@ -54,10 +54,11 @@ async def bases(interaction: Interaction, typed: str) -> list[app_commands.Choic
 
 
 async def checkpoints(interaction: Interaction, typed: str) -> Choices:
-    """Steps of the newest training that have been validated."""
-    training = interaction.client.studio.training
-    run = (await training.status()).run
-    found = [] if run is None else await training.validations(run.id)
+    """Steps of the training that is named, else of the newest, that have been validated."""
+    service = interaction.client.studio.training
+    run = (await service.status()).run
+    run_id = getattr(interaction.namespace, "training", None) or (run.id if run else 0)
+    found = await service.validations(run_id)
     return _matching(((f"step {v.step}", v.step) for v in reversed(found)), typed)
 
 

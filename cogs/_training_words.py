@@ -150,17 +150,15 @@ def checkpoint_headline(run: TrainingRun, standing: Standing, *, is_in_use: bool
 
 
 def checkpoint_embed(
-    run: TrainingRun, validation: Validation, before: Sequence[Validation], grid: str | None
+    run: TrainingRun, validation: Validation, before: Sequence[Validation], grid: str, why_not: str
 ) -> discord.Embed:
-    """`before` are the earlier ones of the run; `grid` names the attached pictures."""
+    """`before` are the earlier ones of the run; `grid` names the pictures, if they are attached."""
     embed = discord.Embed(description=_loss_text(validation, before), colour=BLUE)
-    if grid is not None:
-        embed.set_image(url=f"attachment://{grid}")
+    if why_not:
+        where = f"{plain(validation.folder, 200)}/{grid}"
+        embed.add_field(name="Pictures", value=f"{where}: they {why_not}.")
     else:
-        embed.add_field(
-            name="Pictures",
-            value=f"in {plain(validation.folder, 200)}; this server takes no file so large",
-        )
+        embed.set_image(url=f"attachment://{grid}")
     embed.set_footer(text=checkpoint_mark(run, validation))
     return embed
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from enum import StrEnum
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GRID = "grid.png"
+TRY_AGAIN_S = 30.0
 LOOKED_AT = 3
 """So many of the newest runs are voted on by reaction; looking at all there ever were is slow."""
 
@@ -54,8 +57,8 @@ class ValidationDesk:
         self._warned: set[int] = set()
         """Members without the role, who have been told."""
         self._said: dict[tuple[int, int], str] = {}
-        self._unposted: set[tuple[int, int]] = set()
-        """Those that could not be posted: events come twice a second, and repairs in minutes."""
+        self._tried_at: dict[tuple[int, int], float] = {}
+        """When those were posted last, or could not be: events come twice a second."""
 
     @property
     def _training(self) -> Training:
@@ -65,7 +68,6 @@ class ValidationDesk:
         """After an absence: reactions read back, missing messages posted, ended ones marked."""
         status = await self._training.status()
         recent = {run.id: run for run in (*status.runs[:LOOKED_AT], status.run) if run is not None}
-        self._unposted.clear()
         for validation in await self._training.open_validations():
             act = self._bring_up_to_date if validation.run_id in recent else self._close
             await self._one(validation, act)
@@ -76,8 +78,9 @@ class ValidationDesk:
         """Post every checkpoint that has no message."""
         for validation in await self._training.open_validations():
             key = (validation.run_id, validation.step)
-            if validation.message_id is None and key not in self._unposted:
-                self._unposted.add(key)
+            is_due = time.monotonic() - self._tried_at.get(key, -math.inf) > TRY_AGAIN_S
+            if validation.message_id is None and is_due:
+                self._tried_at[key] = time.monotonic()
                 await self._one(validation, self._bring_up_to_date)
 
     async def reacted(self, message_id: int) -> None:
@@ -191,12 +194,12 @@ class ValidationDesk:
         standing = await self._training.vote_standing(run.id, validation.step)
         before = [v for v in await self._training.validations(run.id) if v.step < validation.step]
         grid = self._bot.studio.folder.path / validation.folder / GRID
-        has_grid = await asyncio.to_thread(_fits, grid, channel.guild.filesize_limit)
-        embed = checkpoint_embed(run, validation, before, GRID if has_grid else None)
+        why = await asyncio.to_thread(_why_not, grid, channel.guild.filesize_limit)
+        embed = checkpoint_embed(run, validation, before, GRID, why)
         return await channel.send(
             content=checkpoint_headline(run, standing, is_in_use=False),
             embed=embed,
-            files=[discord.File(grid, filename=GRID)] if has_grid else [],
+            files=[] if why else [discord.File(grid, filename=GRID)],
             # A repeat within minutes returns the first message instead of a second one.
             nonce=f"run/{run.id}/{validation.step}",
         )
@@ -281,12 +284,13 @@ def is_verdict(emoji: Emoji) -> bool:
     return any(is_same(verdict.value, emoji) for verdict in Verdict)
 
 
-def _fits(file: Path, limit_bytes: int) -> bool:
-    """Whether there is a file that the server takes."""
+def _why_not(file: Path, limit_bytes: int) -> str:
+    """Why a file cannot be sent; empty when it can."""
     try:
-        return 0 < file.stat().st_size <= limit_bytes
+        size = file.stat().st_size
     except OSError:
-        return False
+        return "are not there any more"
+    return "" if size <= limit_bytes else "are too large for this server"
 
 
 def _troubles(validation: Validation) -> AbstractContextManager[None]:

@@ -73,7 +73,31 @@ async def test_pictures_too_large_for_the_server_are_named_instead(
     assert message.attachments == []
     (field,) = message.embeds[0]["fields"]
     assert "validation" in field["value"]
-    assert "no file so large" in field["value"]
+    assert field["value"].endswith("grid.png: they are too large for this server.")
+
+
+async def test_pictures_that_somebody_removed_are_not_called_too_large(
+    bot, world, studio, training_of, checkpoint_of, start_bot
+):
+    run = await training_of()
+    await bot.close()
+    await run.validates(100)
+    (run.folder / "validation-100" / "grid.png").unlink()
+    async with start_bot():
+        (field,) = (await checkpoint_of(run, 100)).embeds[0]["fields"]
+    assert field["value"].endswith("grid.png: they are not there any more.")
+
+
+async def test_a_message_whose_answer_is_lost_is_not_sent_twice(
+    bot, world, training_of, checkpoint_of
+):
+    run = await training_of()
+    world.faults.add("POST", f"/channels/{world.approvals.id}/messages", drop="after")
+    await run.validates(100)
+    await world.wait_for_message(lambda m: "shall it draw" in m.content)
+    await bot.validations.repair()
+    await checkpoint_of(run, 100)
+    assert len(checkpoints(world)) == 1
 
 
 async def test_enough_approvers_promote_and_it_says_what_is_next(
@@ -387,7 +411,7 @@ async def test_a_verdict_counts_where_the_bot_cannot_add_reactions(
     await shows(world, message, "is in use")
 
 
-async def test_a_checkpoint_that_cannot_be_posted_is_tried_again_in_minutes_not_at_every_step(
+async def test_a_checkpoint_that_cannot_be_posted_is_not_tried_again_at_every_step(
     bot, world, training_of, checkpoint_of
 ):
     run = await training_of()

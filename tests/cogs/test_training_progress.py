@@ -314,3 +314,8 @@ async def test_bases_and_checkpoints_are_offered(bot, world, studio, margot, tra
         await run.validates(step)
     asked = await world.autocomplete(margot, "train promote", "step", "").answered()
     assert [choice["value"] for choice in asked.choices] == [200, 100]
+    await run.ends(TrainingState.FINISHED)
+    await training_of(name="newer")
+    asked = world.autocomplete(margot, "train promote", "step", "", options={"training": run.id})
+    await asked.answered()
+    assert [choice["value"] for choice in asked.choices] == [200, 100]

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import matplotlib.backends.backend_agg
+import matplotlib.figure  # noqa: F401 - loaded now, before the loop of a test waits for it
 from PIL import Image
 
 from bot.app import utc_now
