@@ -45,6 +45,7 @@ def base_of_zeros(folder: Path) -> Path:
     write(folder / "scheduler" / "scheduler_config.json", "{}")
     write(folder / "tokenizer" / "vocab.json", "{}")
     write(folder / "tokenizer" / "merges.txt", "")
+    write(folder / "tokenizer" / "tokenizer_config.json", '{"model_max_length": 77}')
     return folder
 
 

@@ -57,6 +57,7 @@ def view_of(text):
         script=script,
         video=VIDEO,
         voices=None,
+        images=SimpleNamespace(notes=(text, text)),
     )
 
 

@@ -139,7 +139,7 @@ class Room:
         (folder / "model_index.json").write_text(json.dumps(index))
         (folder / "tokenizer" / "vocab.json").write_text("{}")
         (folder / "tokenizer" / "merges.txt").write_text("")
-        (folder / "tokenizer" / "tokenizer_config.json").write_text("{}")
+        (folder / "tokenizer" / "tokenizer_config.json").write_text('{"model_max_length": 77}')
         header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
         weights = len(header).to_bytes(8, "little") + header + bytes(4)
         for part in ("unet", "vae"):
