@@ -35,6 +35,8 @@ class Moment:
     line_index: int
     character: str
     emotions: tuple[Emotion, ...]
+    is_known: bool = False
+    """The first face is the one that their next line is said with: another would contradict it."""
 
 
 def moments(lines: Sequence[Line]) -> list[Moment]:
@@ -60,7 +62,7 @@ def _reaction(lines: Sequence[Line], place: int) -> Moment | None:
     telling = tuple(other.emotion for other in after if other.emotion is not E.NEUTRAL)
     emotions = tuple(dict.fromkeys((*telling, *ANSWERS[line.emotion])))
     for listener in (*after, *reversed(before)):
-        return Moment(line.index, listener.character, emotions)
+        return Moment(line.index, listener.character, emotions, is_known=bool(telling))
     return None
 
 
@@ -69,7 +71,10 @@ def _is_same(line: Line, other: Line) -> bool:
 
 
 def from_library(wanted: Iterable[Moment], drawings: Sequence[Picture]) -> list[Cutaway]:
-    """A drawing for each moment that has a fitting one: the least used, none of them twice."""
+    """A drawing for each moment that has a fitting one: the least used, none of them twice.
+
+    Where the face is known, that face if there is one.
+    """
     found: list[Cutaway] = []
     shown: set[int] = set()
     for moment in wanted:
@@ -87,9 +92,11 @@ def from_library(wanted: Iterable[Moment], drawings: Sequence[Picture]) -> list[
     return found
 
 
-def _rank(picture: Picture, moment: Moment) -> tuple[int, int, datetime, int]:
+def _rank(picture: Picture, moment: Moment) -> tuple[bool, int, int, datetime, int]:
     likely = moment.emotions.index(picture.emotion)
-    return picture.usage_count, likely, picture.last_used_at or NEVER, picture.image_id
+    contradicts = moment.is_known and likely > 0
+    last_used = picture.last_used_at or NEVER
+    return contradicts, picture.usage_count, likely, last_used, picture.image_id
 
 
 def _cutaway(moment: Moment, picture: Picture) -> Cutaway:

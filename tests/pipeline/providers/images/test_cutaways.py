@@ -95,6 +95,13 @@ def test_of_equally_used_ones_the_likelier_emotion_is_taken():
     assert shown(drawing(1, E.SAD), drawing(2, E.ANGRY)) == [2]
 
 
+def test_no_face_contradicts_the_next_line_while_there_is_a_fitting_one():
+    lines = script(("Mia", E.HAPPY), ("Rex", E.SAD), ("Mia", E.EXCITED, "Yes!"))
+    pictures = (drawing(1, E.EXCITED, used=9), drawing(2, E.SAD))
+    assert shown(*pictures, wanted=moments(lines)) == [1]
+    assert shown(*pictures[1:], wanted=moments(lines)) == [2]
+
+
 def test_a_drawing_of_another_character_or_emotion_is_not_shown():
     assert shown(drawing(1, character="Rex"), drawing(2, E.HAPPY)) == []
 
