@@ -163,7 +163,8 @@ def test_a_signal_saves_at_the_next_step_and_nothing_is_repeated(number, host, e
 def test_a_second_ctrl_c_ends_it_at_once_and_costs_only_the_steps_since(
     host, short, expected, contents
 ):
-    code = host.run(short, interrupt_twice_at=4)  # settings, and two checkpoints of one step each
+    # Named before are the settings, a plot, and two checkpoints of one step each.
+    code = host.run(short, interrupt_twice_at=5)
     assert code == -signal.SIGINT, stderr(short)
     all_are_whole(short)
     assert list(checkpoints(short.output_dir)) == [2, 1]

@@ -177,6 +177,17 @@ def test_on_a_terminal_a_secret_is_not_echoed(tmp_path):
     assert (tmp_path / ".env").read_text() == api
 
 
+def _interrupted(process, terminal):
+    """The exit code; Ctrl+C is pressed again where Python has lost the first one in a callback."""
+    for patience_s in (20, 20, 20):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # it has ended already
+            terminal.write(b"\n")  # a signal between the prompt and the read waits for a line
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(patience_s)
+    return None
+
+
 def _until(terminal, words):
     seen = b""
     while not seen.endswith(words):
