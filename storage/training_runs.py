@@ -45,11 +45,6 @@ class TrainingRuns:
             raise RecordNotFound(f"There is no training {run_id}.")
         return from_row(TrainingRun, row)
 
-    async def of_message(self, message_id: int) -> TrainingRun | None:
-        """The one whose live message this is."""
-        found = await self._where("message_id = ?", message_id)
-        return found[0] if found else None
-
     async def running(self) -> TrainingRun | None:
         found = await self._where("state = ?", TrainingState.RUNNING)
         return found[0] if found else None

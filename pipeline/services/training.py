@@ -181,10 +181,6 @@ class Training:
         """The checkpoint that a message shows, open or ended."""
         return await self._validations.of_message(message_id)
 
-    async def find_run(self, message_id: int) -> TrainingRun | None:
-        """The run whose live message this is."""
-        return await self._runs.of_message(message_id)
-
     async def untold(self) -> list[TrainingRun]:
         """Runs that have ended without anybody having been shown that."""
         return await self._runs.untold()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from PIL import Image, ImageDraw
 
 from pipeline.facts import PromotedModel
-from training.model_info import LORA_FILE, Losses, ModelInfo, file_facts
+from training.model_info import INFO_FILE, LORA_FILE, Losses, ModelInfo, file_facts
 
 INSTANCE_PROMPT = "a drawing of sks cat"
 
@@ -83,11 +83,8 @@ def painters(monkeypatch):
     yield ours
 
 
-def promoted_model(data_dir, character="Rex", *, promotion=1, resolution=64, pictures=()):
-    """A promoted folder whose files are what its description says."""
-    folder = data_dir / f"models/{character.lower()}/promoted-{promotion}00"
-    folder.mkdir(parents=True)
-    (folder / LORA_FILE).write_bytes(b"weights of " + character.encode())
+def describe(folder, *, character, step, resolution=64):
+    """Write the description that makes a folder with weights a model, and give its text back."""
     info = ModelInfo(
         character=character,
         base_model="tiny",
@@ -95,7 +92,7 @@ def promoted_model(data_dir, character="Rex", *, promotion=1, resolution=64, pic
         base_fingerprint="0" * 64,
         prediction_type="epsilon",
         method="lora",
-        training_steps=100 * promotion,
+        training_steps=step,
         weights="trained",
         instance_prompt=INSTANCE_PROMPT,
         resolution=resolution,
@@ -112,7 +109,16 @@ def promoted_model(data_dir, character="Rex", *, promotion=1, resolution=64, pic
         files=file_facts(folder),
     )
     text = info.model_dump_json()
-    (folder / "model_info.json").write_text(text)
+    (folder / INFO_FILE).write_text(text)
+    return text
+
+
+def promoted_model(data_dir, character="Rex", *, promotion=1, resolution=64, pictures=()):
+    """A promoted folder whose files are what its description says."""
+    folder = data_dir / f"models/{character.lower()}/promoted-{promotion}00"
+    folder.mkdir(parents=True)
+    (folder / LORA_FILE).write_bytes(b"weights of " + character.encode())
+    text = describe(folder, character=character, step=100 * promotion, resolution=resolution)
     return PromotedModel(
         promotion_id=promotion,
         character=character,

@@ -98,13 +98,11 @@ async def test_what_a_process_tells_leaves_the_words_of_people_alone(begin, runs
     assert (paused.note, paused.seconds_left) == ("Paused by Ann", None)
 
 
-async def test_the_live_message_leads_to_its_run(begin, runs):
+async def test_a_run_knows_its_live_message(begin, runs):
     run = await begin()
     await runs.live_message(run.id, channel_id=5, message_id=6)
-    found = await runs.of_message(6)
-    assert found is not None
-    assert (found.id, found.channel_id) == (run.id, 5)
-    assert await runs.of_message(7) is None
+    found = await runs.get(run.id)
+    assert (found.channel_id, found.message_id) == (5, 6)
 
 
 async def test_runs_are_listed_newest_first_and_by_state(begin, runs, now):

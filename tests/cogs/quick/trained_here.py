@@ -1,15 +1,14 @@
 """A training whose process is the test itself: it writes what a trainer would, and is heard."""
 
-import hashlib
 import io
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401 - loaded now, before the loop of a test waits for it
 from PIL import Image
+from standins.painter import describe
 
 from bot.app import utc_now
 from bot.studio import Studio
@@ -17,7 +16,7 @@ from pipeline.services.training_progress import Progress
 from storage.records import TrainingRun
 from storage.states import TrainingState
 from storage.training_runs import TrainingRuns
-from training.model_info import INFO_FILE, LORA_FILE, FileFacts, Losses, ModelInfo
+from training.model_info import LORA_FILE
 from training.progress import Event, EventKind, EventLog
 
 
@@ -80,33 +79,8 @@ class TrainedHere:
 def write_promotable(folder: Path, step: int) -> None:
     """What promoting finds to be done already, so that it needs no checkpoint."""
     folder.mkdir()
-    weights = f"weights of step {step}".encode()
-    (folder / LORA_FILE).write_bytes(weights)
-    facts = FileFacts(size=len(weights), sha256=hashlib.sha256(weights).hexdigest())
-    info = ModelInfo(
-        character="Butcher",
-        base_model="tiny",
-        base_revision=None,
-        base_fingerprint="0" * 64,
-        prediction_type="epsilon",
-        method="lora",
-        training_steps=step,
-        weights="trained",
-        instance_prompt="a drawing of sks dog",
-        resolution=64,
-        seed=1,
-        timestamp=datetime(2026, 3, 1, tzinfo=UTC),
-        config_hash="0" * 64,
-        data_hash="",
-        class_data_hash=None,
-        loss=Losses(),
-        seconds=1.0,
-        device="cpu",
-        libraries={},
-        validation_folders=(),
-        files={LORA_FILE: facts},
-    )
-    (folder / INFO_FILE).write_text(info.model_dump_json())
+    (folder / LORA_FILE).write_bytes(f"weights of step {step}".encode())
+    describe(folder, character="Butcher", step=step)
 
 
 def picture(seed: int, size: int = 640) -> bytes:

@@ -224,11 +224,11 @@ async def test_the_status_shows_the_run_under_way_and_the_newest_first(room):
     assert (await room.training.status()).run == resumed
 
 
-async def test_messages_lead_back_to_their_run_and_checkpoint(room, validated):
+async def test_a_run_knows_its_message_and_a_message_its_checkpoint(room, validated):
     run = await validated(2, 4)
     await room.training.live_message(run.id, 5, 6)
     await room.training.shown(run.id, 2, 5, 7)
-    assert (await room.training.find_run(6)).id == run.id
+    assert (await room.training.get(run.id)).message_id == 6
     assert (await room.training.find_validation(7)).step == 2
     assert await room.training.find_validation(6) is None
     await room.training.told(run.id)
